@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include "image/chain_map.h"
+
+#include "base/checked.h"
+#include "image/thin.h"
+
+static void describe(const struct qc_extent *extent, struct qc_chain_extent *ret)
+{
+	ret->present = extent->kind != QC_EXTENT_UNALLOCATED;
+	ret->compressed = extent->kind == QC_EXTENT_COMPRESSED;
+	ret->data = extent->kind == QC_EXTENT_DATA || ret->compressed;
+	ret->zero = !ret->data;
+	ret->has_host = extent->has_host;
+	ret->host = extent->host;
+	ret->bytes = extent->bytes;
+}
+
+/* Clusters that were allocated ahead and never written are holes of the file. */
+static int look_for_hole(struct qc_image *image, struct qc_chain_extent *extent, struct qc_err *err)
+{
+	uint64_t bytes;
+	bool data;
+	int rc;
+
+	if (!extent->data || extent->compressed || !qc_image_is_thin(image))
+		return 0;
+	rc = qc_map_file(image->file, extent->host.byte, extent->bytes, &data, &bytes, err);
+	if (rc < 0)
+		return rc;
+	extent->zero = !data;
+	extent->bytes = bytes;
+	return 0;
+}
+
+int qc_chain_map(const struct qc_view *view, struct qc_guest at, uint64_t max_bytes,
+		 struct qc_chain_extent *ret, struct qc_err *err)
+{
+	struct qc_chain_extent found = {0};
+	struct qc_view current = *view;
+	struct qc_extent extent;
+	int rc;
+
+	for (;; found.depth++) {
+		rc = qc_map_layer(&current, at, max_bytes, &extent, err);
+		if (rc < 0)
+			return rc;
+		max_bytes = extent.bytes;
+		if (extent.kind != QC_EXTENT_UNALLOCATED || current.backing == NULL
+		    || at.byte >= current.backing->disk_bytes)
+			break;
+		found.layer = current.backing;
+		qc_view_active(found.layer, &current);
+	}
+	describe(&extent, &found);
+	if (current.image != NULL) {
+		rc = look_for_hole(current.image, &found, err);
+		if (rc < 0)
+			return rc;
+	}
+	*ret = found;
+	return 0;
+}
+
+bool qc_chain_extent_joins(const struct qc_chain_extent *first, const struct qc_chain_extent *next)
+{
+	if (first->depth != next->depth || first->present != next->present
+	    || first->zero != next->zero || first->data != next->data
+	    || first->compressed != next->compressed || first->has_host != next->has_host)
+		return false;
+	return !first->has_host || first->host.byte + first->bytes == next->host.byte;
+}

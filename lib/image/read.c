@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reading goes extent by extent, and from a layer to the one below for what it does not have. A
+ * chain is at most QC_CHAIN_DEPTH_MAX layers deep, and so is the recursion.
+ */
+#include "image/read.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+
+static int prepare_decompressing(struct qc_image *image, struct qc_err *err)
+{
+	if (image->decompressed == NULL)
+		image->decompressed = malloc(image->geometry.cluster_bytes);
+	if (image->decompressed == NULL)
+		return qc_fail_memory(err);
+	if (image->codec == NULL)
+		return qc_codec_open((enum qc_compression)image->header.compression, &image->codec,
+				     err);
+	return 0;
+}
+
+/* Leaves the entry's cluster in image->decompressed. */
+static int decompress(struct qc_image *image, const struct qc_l2_entry *entry, struct qc_err *err)
+{
+	QC_AUTOFREE uint8_t *packed = NULL;
+	int rc;
+
+	if (image->decompressed_bytes == entry->compressed_bytes
+	    && image->decompressed_host.byte == entry->host.byte)
+		return 0;
+	rc = prepare_decompressing(image, err);
+	if (rc < 0)
+		return rc;
+	packed = malloc(entry->compressed_bytes);
+	if (packed == NULL)
+		return qc_fail_memory(err);
+	image->decompressed_bytes = 0;
+	rc = qc_file_read(image->file, entry->host.byte, packed, entry->compressed_bytes, err);
+	if (rc < 0)
+		return rc;
+	rc = qc_codec_decompress(image->codec, packed, entry->compressed_bytes, image->decompressed,
+				 image->geometry.cluster_bytes, err);
+	if (rc < 0)
+		return rc;
+	image->decompressed_host = entry->host;
+	image->decompressed_bytes = entry->compressed_bytes;
+	return 0;
+}
+
+static int read_compressed(struct qc_image *image, const struct qc_l2_entry *entry,
+			   struct qc_guest at, void *buffer, size_t length, struct qc_err *err)
+{
+	int rc;
+
+	rc = decompress(image, entry, err);
+	if (rc < 0)
+		return qc_err_context(err,
+				      "compressed cluster for guest offset %#" PRIx64
+				      " (host offset %#" PRIx64 ")",
+				      at.byte, entry->host.byte);
+	memcpy(buffer, image->decompressed + qc_in_cluster(&image->geometry, at.byte), length);
+	return 0;
+}
+
+/* Reads an extent that is not compressed. */
+static int read_extent(struct qc_file *file, const struct qc_layer *backing,
+		       const struct qc_extent *extent, struct qc_guest at, void *buffer,
+		       size_t length, struct qc_err *err)
+{
+	switch (extent->kind) {
+	case QC_EXTENT_DATA:
+		return qc_file_read(file, extent->host.byte, buffer, length, err);
+	case QC_EXTENT_UNALLOCATED:
+		return qc_read_layer(backing, at, buffer, length, err);
+	case QC_EXTENT_ZERO:
+	case QC_EXTENT_COMPRESSED:
+		break;
+	}
+	memset(buffer, 0, length);
+	return 0;
+}
+
+/* Reads the start of [at, at + length) as far as one extent goes. */
+static int read_some(const struct qc_view *view, struct qc_guest at, void *buffer, size_t length,
+		     size_t *ret_bytes, struct qc_err *err)
+{
+	struct qc_file *file = view->image == NULL ? view->raw : view->image->file;
+	struct qc_l2_entry entry;
+	struct qc_extent extent;
+	int rc;
+
+	rc = qc_map_layer(view, at, length, &extent, err);
+	if (rc < 0)
+		return rc;
+	*ret_bytes = extent.bytes;
+	if (extent.kind != QC_EXTENT_COMPRESSED)
+		return read_extent(file, view->backing, &extent, at, buffer, extent.bytes, err);
+	rc = qc_map_entry(view, at, &entry, err);
+	if (rc < 0)
+		return rc;
+	return read_compressed(view->image, &entry, at, buffer, extent.bytes, err);
+}
+
+int qc_read(const struct qc_view *view, struct qc_guest at, void *buffer, size_t length,
+	    struct qc_err *err)
+{
+	uint8_t *to = buffer;
+	size_t bytes;
+	int rc;
+
+	while (length > 0 && at.byte < view->disk_bytes) {
+		rc = read_some(view, at, to, length, &bytes, err);
+		if (rc < 0)
+			return rc;
+		at.byte += bytes;
+		to += bytes;
+		length -= bytes;
+	}
+	memset(to, 0, length);
+	return 0;
+}
+
+int qc_read_layer(const struct qc_layer *layer, struct qc_guest at, void *buffer, size_t length,
+		  struct qc_err *err)
+{
+	struct qc_view view;
+
+	if (layer == NULL) {
+		memset(buffer, 0, length);
+		return 0;
+	}
+	qc_view_active(layer, &view);
+	return qc_read(&view, at, buffer, length, err);
+}
+
+int qc_read_entry(struct qc_image *image, const struct qc_layer *backing,
+		  const struct qc_l2_entry *entry, struct qc_guest at, void *buffer, size_t length,
+		  struct qc_err *err)
+{
+	const struct qc_geometry *g = &image->geometry;
+	struct qc_extent extent;
+	uint8_t *to = buffer;
+	size_t bytes;
+	int rc;
+
+	if (entry->compressed)
+		return read_compressed(image, entry, at, buffer, length, err);
+	while (length > 0) {
+		qc_map_cluster(g, entry, qc_in_cluster(g, at.byte), &extent);
+		bytes = qc_min(extent.bytes, length);
+		rc = read_extent(image->file, backing, &extent, at, to, bytes, err);
+		if (rc < 0)
+			return rc;
+		at.byte += bytes;
+		to += bytes;
+		length -= bytes;
+	}
+	return 0;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "check/check.h"
+
+#include <inttypes.h>
+
+#include "base/checked.h"
+#include "check/check_impl.h"
+
+#define FINDINGS_MAX_DEFAULT 10000
+#define CLUSTERS_MAX ((uint64_t)INT32_MAX) /* QEMU's, of one file */
+
+/* Everything that is counted, in QEMU's order as far as the order shows. */
+static int count_references(struct qc_check *check, struct qc_err *err)
+{
+	int r = qc_check_metadata(check, err);
+
+	if (r == 0)
+		r = qc_check_bitmaps(check, err);
+	if (r == 0 && !check->gave_up)
+		r = qc_check_walk(check, err);
+	if (r == 0 && !check->gave_up)
+		r = qc_check_refcount_blocks(check, err);
+	return r;
+}
+
+static int run(struct qc_check *check, struct qc_err *err)
+{
+	int r = qc_check_load(check, err);
+
+	if (r < 0 || check->gave_up)
+		return r;
+	check->clusters = qc_clusters_for(&check->geometry, check->file->bytes);
+	if (check->clusters > CLUSTERS_MAX)
+		return qc_fail(err, QC_E_UNSUPPORTED, "%" PRIu64 " clusters are too many to check",
+			       check->clusters);
+	check->result.total_clusters =
+		qc_clusters_for(&check->geometry,
+				qc_align_down(check->header.disk_bytes, QC_SECTOR_BYTES));
+	/* A reference may reach into the cluster after the last one. */
+	r = qc_counts_init(&check->references, check->clusters + 1, check->geometry.refcount_max,
+			   err);
+	if (r == 0)
+		r = qc_stored_load(check, err);
+	if (r == 0)
+		r = count_references(check, err);
+	if (r < 0 || check->gave_up)
+		return r;
+	r = qc_check_compare(check, err);
+	check->result.completed = r == 0;
+	return r;
+}
+
+int qc_check_run(struct qc_file *file, const struct qc_check_options *options,
+		 const struct qc_finding_sink *sink, struct qc_check_result *ret,
+		 struct qc_err *err)
+{
+	struct qc_check check = {
+		.file = file,
+		.sink = sink,
+		.findings_max = options->findings_max ? options->findings_max
+						      : FINDINGS_MAX_DEFAULT,
+	};
+	int r = run(&check, err);
+
+	if (r == 0)
+		r = qc_check_interrupted(&check, err);
+	if (r == 0)
+		*ret = check.result;
+	qc_stored_clear(&check.stored);
+	qc_counts_clear(&check.references);
+	qc_check_unload(&check);
+	return r;
+}

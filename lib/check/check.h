@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The referee: walks all that an image refers to, counts it, and compares the counts with those that
+ * the image stores. Its counters and verdicts are those of `qemu-img check` of QEMU 7.2; where they
+ * are not, docs/CHECKS-DIFFERENCES.md says why.
+ *
+ * What must stay true
+ *  1. Nothing here uses the mapper of layer image or anything of layer txn: what those believe about
+ *     an image must not decide whether it is found sound.
+ *  2. Only the one file is read; nothing in it makes us open another.
+ *  3. Memory and time are bounded by the file's length and by the bytes it really holds: a table that
+ *     many others share is read once, and what is a hole is not read.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "format/finding.h"
+#include "io/file.h"
+
+struct qc_check_options {
+	uint64_t findings_max; /* how many are passed on; the rest is counted. 0: a default */
+};
+
+struct qc_check_result {
+	uint64_t check_errors; /* parts that could not be checked */
+	uint64_t corruptions;
+	uint64_t leaks;
+	uint64_t image_end_offset;   /* where the last cluster with a count or a reference ends */
+	uint64_t total_clusters;     /* of the guest's disk */
+	uint64_t allocated_clusters; /* this and those below: of the active state */
+	uint64_t fragmented_clusters;
+	uint64_t compressed_clusters;
+	uint64_t findings;	   /* passed on to the sink */
+	uint64_t findings_omitted; /* beyond findings_max */
+	/*
+	 * False if the walk could not be done or finished: the counters say what was seen until
+	 * then, check_errors is not 0, and the last finding of severity corruption says why.
+	 */
+	bool completed;
+};
+
+/*
+ * Checks the image in `file`; findings go to `sink` as they come up. Fails, with *ret untouched,
+ * for what is no qcow2 image at all, for errors of the storage and for lack of memory.
+ */
+int qc_check_run(struct qc_file *file, const struct qc_check_options *options,
+		 const struct qc_finding_sink *sink, struct qc_check_result *ret,
+		 struct qc_err *err);

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The entries of one L2 table. They are judged from their bits here, not by the decoder that the
+ * rest of the program uses, so that a mistake there shows.
+ *
+ * Runs of plain clusters that follow each other in the file, which is what nearly all entries are,
+ * are found in one tight loop and then counted and compared 64 at a time.
+ */
+#include <inttypes.h>
+
+#include "base/byte_order.h"
+#include "base/checked.h"
+#include "check/check_impl.h"
+#include "format/l2_entry.h"
+
+/* What is the same for all entries of a table, and where the last cluster ended. */
+struct table {
+	struct qc_check *check;
+	const struct qc_check_l2 *l2;
+	uint64_t next_contiguous; /* 0: nothing yet */
+};
+
+static struct qc_check_place place_of(const struct table *t, uint64_t index)
+{
+	const struct qc_check *check = t->check;
+	uint32_t owner = t->l2->owner;
+
+	return (struct qc_check_place){
+		.snapshot = owner ? check->snapshots.list[owner - 1].name : NULL,
+		.has_guest = true,
+		.guest = qc_guest(t->l2->l1_index * check->geometry.l2_span_bytes
+				  + (index << check->geometry.cluster_bits)),
+	};
+}
+
+static void report_copied(struct table *t, uint64_t index, uint64_t entry, uint64_t refcount)
+{
+	struct qc_check_place place = place_of(t, index);
+
+	qc_check_report(t->check, QC_FINDING_COPIED_DATA, t->l2->copied_weight,
+			qc_host(entry & QC_L2_OFFSET_MASK), &place,
+			"OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%" PRIu64, entry,
+			refcount);
+}
+
+/* COPIED of one cluster, by its exact stored refcount. */
+static int check_copied_one(struct table *t, uint64_t index, uint64_t entry, struct qc_err *err)
+{
+	struct qc_check *check = t->check;
+	uint64_t cluster = (entry & QC_L2_OFFSET_MASK) >> check->geometry.cluster_bits;
+	uint64_t refcount = 1;
+	bool known = true;
+	int r = 0;
+
+	if (!check->geometry.external_data)
+		r = qc_stored_get(check, cluster, &known, &refcount, err);
+	if (r == 0 && known && (refcount == 1) != ((entry & QC_L2_COPIED) != 0))
+		report_copied(t, index, entry, refcount);
+	return r;
+}
+
+/* COPIED of `count` clusters in a row, of which `entry` is the first one's. */
+static int check_copied_run(struct table *t, uint64_t index, uint64_t entry, uint64_t count,
+			    struct qc_err *err)
+{
+	const struct qc_counts *shown = &t->check->stored.shown;
+	uint64_t first = (entry & QC_L2_OFFSET_MASK) >> t->check->geometry.cluster_bits;
+	bool exact = t->check->stored.unreadable || first + count > shown->clusters;
+	bool copied = (entry & QC_L2_COPIED) != 0;
+	int r = 0;
+
+	for (uint64_t done = 0, part; done < count && r == 0; done += part) {
+		uint64_t at = (first + done) % 64;
+		struct qc_counts_word word = qc_counts_word(shown, (first + done) / 64);
+		uint64_t ones = word.low & ~word.high;
+		uint64_t wrong = (copied ? ~ones : ones) >> at;
+
+		part = qc_min(count - done, 64 - at);
+		if (part < 64)
+			wrong &= (UINT64_C(1) << part) - 1;
+		if (exact)
+			wrong = part == 64 ? ~UINT64_C(0) : (UINT64_C(1) << part) - 1;
+		for (; wrong && r == 0; wrong &= wrong - 1) {
+			uint64_t n = done + (uint64_t)__builtin_ctzll(wrong);
+
+			r = check_copied_one(t, index + n,
+					     entry + (n << t->check->geometry.cluster_bits), err);
+		}
+	}
+	return r;
+}
+
+/* Clusters past the end of the file are reported one by one, the rest is counted at once. */
+static int count_run(struct table *t, uint64_t index, uint64_t offset, uint64_t count,
+		     struct qc_err *err)
+{
+	struct qc_check *check = t->check;
+	const struct qc_geometry *g = &check->geometry;
+	uint64_t file_clusters = qc_clusters_for(g, check->file->bytes);
+	uint64_t first = offset >> g->cluster_bits;
+	uint64_t inside = first < file_clusters ? qc_min(count, file_clusters - first) : 0;
+	struct qc_check_place place = place_of(t, index);
+	int r = qc_check_count(check, offset, inside << g->cluster_bits, t->l2->weight, &place,
+			       err);
+
+	for (uint64_t n = inside; n < count && r == 0; n++) {
+		place = place_of(t, index + n);
+		r = qc_check_count(check, offset + (n << g->cluster_bits), g->cluster_bytes,
+				   t->l2->weight, &place, err);
+	}
+	return r;
+}
+
+static void add_allocated(struct table *t, uint64_t offset, uint64_t count)
+{
+	struct qc_check_result *result = &t->check->result;
+
+	result->allocated_clusters += t->l2->active * count;
+	if (t->next_contiguous != 0 && t->next_contiguous != offset)
+		result->fragmented_clusters += t->l2->active;
+	t->next_contiguous = offset + (count << t->check->geometry.cluster_bits);
+}
+
+/* `count` plain clusters in a row: aligned, nothing but an offset and perhaps COPIED in the entry. */
+static int take_run(struct table *t, uint64_t index, uint64_t entry, uint64_t count,
+		    struct qc_err *err)
+{
+	uint64_t offset = entry & QC_L2_OFFSET_MASK;
+	int r;
+
+	add_allocated(t, offset, count);
+	r = count_run(t, index, offset, count, err);
+	if (r == 0 && t->l2->copied_weight > 0)
+		r = check_copied_run(t, index, entry, count, err);
+	return r;
+}
+
+static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words words,
+			   struct qc_err *err)
+{
+	struct qc_check *check = t->check;
+	struct qc_check_place place = place_of(t, index);
+	uint32_t offset_bits = 62 - (check->geometry.cluster_bits - 8);
+	uint64_t offset = words.entry & ((UINT64_C(1) << offset_bits) - 1);
+	uint64_t sectors = ((words.entry & ~(QC_L2_COPIED | QC_L2_COMPRESSED)) >> offset_bits) + 1;
+
+	if (words.entry & QC_L2_COPIED)
+		qc_check_report(check, QC_FINDING_COPIED_COMPRESSED, t->l2->weight, qc_host(offset),
+				&place,
+				"coffset=%#" PRIx64
+				": copied flag must never be set for compressed clusters",
+				offset);
+	if (check->geometry.external_data) {
+		qc_check_report(check, QC_FINDING_L2_COMPRESSED_EXTERNAL, t->l2->weight,
+				qc_host(offset), &place,
+				"compressed cluster %" PRIu64 " with data file, entry=%#" PRIx64,
+				index, words.entry & ~QC_L2_COPIED);
+		return 0;
+	}
+	if (words.bitmap != 0) {
+		qc_check_report(check, QC_FINDING_L2_COMPRESSED_BITMAP, t->l2->weight,
+				qc_host(offset), &place,
+				"compressed cluster %" PRIu64 " with non-zero subcluster "
+				"allocation bitmap, entry=%#" PRIx64,
+				index, words.entry & ~QC_L2_COPIED);
+		return 0;
+	}
+	check->result.allocated_clusters += t->l2->active;
+	check->result.compressed_clusters += t->l2->active;
+	/* Their place is a matter of bytes, so neighbours are never contiguous. */
+	check->result.fragmented_clusters += t->l2->active;
+	return qc_check_count(check, offset, sectors * 512 - offset % 512, t->l2->weight, &place,
+			      err);
+}
+
+/* An entry with a host cluster that is not part of a run. */
+static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words words,
+			  struct qc_err *err)
+{
+	struct qc_check *check = t->check;
+	const struct qc_geometry *g = &check->geometry;
+	struct qc_check_place place = place_of(t, index);
+	uint64_t offset = words.entry & QC_L2_OFFSET_MASK;
+	bool has_data = g->extended_l2 ? (uint32_t)words.bitmap != 0
+				       : (words.entry & QC_L2_ZERO) == 0;
+	int r = 0;
+
+	if ((words.bitmap >> 32) & words.bitmap)
+		qc_check_report(check, QC_FINDING_L2_BITMAP_BOTH, t->l2->weight, qc_host(offset),
+				&place,
+				"offset=%" PRIx64 ": allocated cluster has corrupted subcluster "
+				"allocation bitmap",
+				offset);
+	if (!qc_is_aligned(offset, g->cluster_bytes))
+		qc_check_report(check, QC_FINDING_L2_UNALIGNED, t->l2->weight, qc_host(offset),
+				&place,
+				"offset=%" PRIx64 ": %s cluster is not properly aligned; L2 entry "
+				"corrupted",
+				offset, has_data ? "data" : "preallocated");
+	add_allocated(t, offset, 1);
+	if (!g->external_data)
+		r = qc_check_count(check, offset, g->cluster_bytes, t->l2->weight, &place, err);
+	if (r == 0 && t->l2->copied_weight > 0)
+		r = check_copied_one(t, index, words.entry, err);
+	return r;
+}
+
+static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words, struct qc_err *err)
+{
+	const struct qc_geometry *g = &t->check->geometry;
+	uint64_t offset = words.entry & QC_L2_OFFSET_MASK;
+	bool zero = (words.entry & QC_L2_ZERO) != 0 && !g->extended_l2;
+	/* Offset 0 is a place in a data file, and COPIED tells that it is meant. */
+	bool at_zero = !zero && g->external_data && (words.entry & QC_L2_COPIED) != 0;
+	struct qc_check_place place;
+
+	if (words.entry & QC_L2_COMPRESSED)
+		return take_compressed(t, index, words, err);
+	place = place_of(t, index);
+	if (words.entry & QC_L2_RESERVED)
+		qc_check_report(t->check, QC_FINDING_L2_RESERVED, t->l2->weight, qc_host(offset),
+				&place, "found l2 entry with reserved bits set: %" PRIx64,
+				words.entry);
+	if (offset != 0 || at_zero)
+		return take_allocated(t, index, words, err);
+	if (!zero && (uint32_t)words.bitmap != 0)
+		qc_check_report(t->check, QC_FINDING_L2_BITMAP_NO_HOST, t->l2->weight,
+				qc_host(t->l2->offset + index * g->l2_entry_bytes), &place,
+				"unallocated cluster has non-zero subcluster allocation map");
+	return 0;
+}
+
+/* How many entries from `index` on are plain and each one cluster after the one before. */
+static uint64_t run_length(const struct qc_geometry *g, const uint8_t *bytes, uint64_t index)
+{
+	uint64_t entry = qc_load_be64(bytes + index * sizeof(uint64_t));
+	uint64_t plain = QC_L2_COPIED | (QC_L2_OFFSET_MASK & ~(g->cluster_bytes - 1));
+	uint64_t length = 1;
+
+	if ((entry & ~plain) != 0 || (entry & QC_L2_OFFSET_MASK) == 0)
+		return 0;
+	while (index + length < g->l2_entries) {
+		entry += g->cluster_bytes;
+		if (qc_load_be64(bytes + (index + length) * sizeof(uint64_t)) != entry
+		    || (entry & ~plain) != 0)
+			break;
+		length++;
+	}
+	return length;
+}
+
+static int take_standard(struct table *t, const uint8_t *bytes, struct qc_err *err)
+{
+	const struct qc_geometry *g = &t->check->geometry;
+	int r = 0;
+
+	for (uint64_t i = 0, length; i < g->l2_entries && r == 0; i += length) {
+		uint64_t entry = qc_load_be64(bytes + i * sizeof(uint64_t));
+
+		length = 1;
+		if (entry == 0)
+			continue;
+		length = g->external_data ? 0 : run_length(g, bytes, i);
+		if (length > 0) {
+			r = take_run(t, i, entry, length, err);
+			continue;
+		}
+		length = 1;
+		r = take_entry(t, i, (struct qc_l2_words){.entry = entry}, err);
+	}
+	return r;
+}
+
+static int take_extended(struct table *t, const uint8_t *bytes, struct qc_err *err)
+{
+	int r = 0;
+
+	for (uint64_t i = 0; i < t->check->geometry.l2_entries && r == 0; i++) {
+		struct qc_l2_words words = {
+			.entry = qc_load_be64(bytes + i * 16),
+			.bitmap = qc_load_be64(bytes + i * 16 + 8),
+		};
+
+		if ((words.entry | words.bitmap) != 0)
+			r = take_entry(t, i, words, err);
+	}
+	return r;
+}
+
+int qc_check_l2_entries(struct qc_check *check, const struct qc_check_l2 *l2, const uint8_t *table,
+			struct qc_err *err)
+{
+	struct table t = {.check = check, .l2 = l2};
+
+	return check->geometry.extended_l2 ? take_extended(&t, table, err)
+					   : take_standard(&t, table, err);
+}

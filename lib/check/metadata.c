@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/* Everything that takes clusters but is reached by no L1 table: headers, tables, refcount blocks. */
+#include <inttypes.h>
+
+#include "base/checked.h"
+#include "check/check_impl.h"
+#include "format/refcount_entry.h"
+
+static int count_at(struct qc_check *check, struct qc_host at, uint64_t bytes, struct qc_err *err)
+{
+	return qc_check_count(check, at.byte, bytes, 1, &qc_check_nowhere, err);
+}
+
+int qc_check_metadata(struct qc_check *check, struct qc_err *err)
+{
+	const struct qc_header *header = &check->header;
+	const struct qc_extensions *extensions = &check->extensions;
+	uint64_t cluster_bytes = check->geometry.cluster_bytes;
+	int r;
+
+	if (check->geometry.external_data && check->snapshots.count > 0)
+		qc_check_report(check, QC_FINDING_SNAPSHOT_EXTERNAL_DATA, 1, header->snapshot_table,
+				&qc_check_nowhere, "%zu snapshots in image with data file",
+				check->snapshots.count);
+	r = count_at(check, qc_host(0), cluster_bytes, err);
+	if (r == 0)
+		r = count_at(check, header->snapshot_table, check->snapshots.table_bytes, err);
+	if (r == 0)
+		r = count_at(check, header->refcount_table,
+			     header->refcount_table_clusters * cluster_bytes, err);
+	if (r == 0 && extensions->has_crypto)
+		r = count_at(check, extensions->crypto_header, extensions->crypto_header_bytes,
+			     err);
+	if (r == 0 && extensions->has_bitmaps)
+		r = count_at(check, extensions->bitmap_directory,
+			     extensions->bitmap_directory_bytes, err);
+	return r;
+}
+
+static int check_block(struct qc_check *check, uint64_t index, struct qc_err *err)
+{
+	uint64_t entry = check->stored.table[index];
+	struct qc_host at = qc_host(entry & QC_REFCOUNT_TABLE_OFFSET_MASK);
+	uint64_t cluster = qc_host_cluster(&check->geometry, at);
+	uint64_t references;
+	int r;
+
+	if (entry & QC_REFCOUNT_TABLE_RESERVED) {
+		qc_check_report(check, QC_FINDING_REFCOUNT_TABLE_RESERVED, 1, at, &qc_check_nowhere,
+				"refcount table entry %" PRIu64 " has reserved bits set", index);
+		return 0;
+	}
+	if (!qc_is_aligned(at.byte, check->geometry.cluster_bytes)) {
+		qc_check_report(check, QC_FINDING_REFCOUNT_BLOCK_UNALIGNED, 1, at,
+				&qc_check_nowhere,
+				"refcount block %" PRIu64
+				" is not cluster aligned; refcount table entry corrupted",
+				index);
+		return 0;
+	}
+	if (cluster >= check->clusters) {
+		qc_check_report(check, QC_FINDING_REFCOUNT_BLOCK_OUTSIDE, 1, at, &qc_check_nowhere,
+				"refcount block %" PRIu64 " is outside image", index);
+		return 0;
+	}
+	if (qc_host_is_none(at))
+		return 0;
+	r = count_at(check, at, check->geometry.cluster_bytes, err);
+	references = qc_counts_get(&check->references, cluster);
+	if (r == 0 && references != 1)
+		qc_check_report(check, QC_FINDING_REFCOUNT_BLOCK_SHARED, 1, at, &qc_check_nowhere,
+				"refcount block %" PRIu64 " refcount=%" PRIu64, index, references);
+	return r;
+}
+
+/* Last of all, because a block must have no other reference than the table's. */
+int qc_check_refcount_blocks(struct qc_check *check, struct qc_err *err)
+{
+	int r = 0;
+
+	for (uint64_t i = 0; i < check->stored.entries && r == 0; i++)
+		r = check->stored.table[i] ? check_block(check, i, err) : 0;
+	return r;
+}

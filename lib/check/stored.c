@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The refcounts that an image stores. They are read once, cut at 3 and kept as two bits each, so
+ * that the walk can check COPIED flags and the end can compare without reading blocks again; an
+ * exact count above 2 is read from its block when it is needed.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/byte_order.h"
+#include "base/checked.h"
+#include "check/check_impl.h"
+#include "format/refcount_entry.h"
+
+#define NO_BLOCK UINT64_MAX
+
+static uint64_t block_offset(const struct qc_stored *stored, uint64_t index)
+{
+	return index < stored->entries ? stored->table[index] & QC_REFCOUNT_TABLE_OFFSET_MASK : 0;
+}
+
+static bool is_readable(const struct qc_check *check, uint64_t index)
+{
+	const struct qc_geometry *g = &check->geometry;
+	uint64_t offset = block_offset(&check->stored, index);
+
+	return qc_is_aligned(offset, g->cluster_bytes)
+	       && offset <= QC_CHECK_READABLE_END - g->cluster_bytes;
+}
+
+bool qc_stored_is_readable(const struct qc_check *check, uint64_t cluster)
+{
+	return is_readable(check, cluster / check->geometry.refcounts_per_block);
+}
+
+/* Makes the block of that index the current one. */
+static int read_block(struct qc_check *check, uint64_t index, struct qc_err *err)
+{
+	struct qc_stored *stored = &check->stored;
+	size_t bytes = check->geometry.cluster_bytes;
+	bool zero;
+	int r;
+
+	if (stored->block_index == index)
+		return 0;
+	stored->block_index = NO_BLOCK;
+	r = qc_check_read(check, block_offset(stored, index), stored->block, bytes, &zero, err);
+	if (r < 0)
+		return r;
+	if (zero)
+		memset(stored->block, 0, bytes);
+	stored->block_index = index;
+	return 0;
+}
+
+int qc_stored_get(struct qc_check *check, uint64_t cluster, bool *ret_known, uint64_t *ret,
+		  struct qc_err *err)
+{
+	const struct qc_geometry *g = &check->geometry;
+	uint64_t index = cluster / g->refcounts_per_block;
+	int r;
+
+	*ret = 0;
+	*ret_known = is_readable(check, index);
+	if (!*ret_known || block_offset(&check->stored, index) == 0)
+		return 0;
+	r = read_block(check, index, err);
+	if (r < 0)
+		return r;
+	*ret = qc_refcount_get(g, check->stored.block, cluster % g->refcounts_per_block);
+	return 0;
+}
+
+/* The 64 counts from `index` of the current block, none of them all zero or all one. */
+static struct qc_counts_word mixed_word(const struct qc_check *check, uint64_t index)
+{
+	struct qc_counts_word word = {0, 0};
+
+	for (unsigned int i = 0; i < 64; i++) {
+		uint64_t count = qc_min(3, qc_refcount_get(&check->geometry, check->stored.block,
+							   index + i));
+
+		word.low |= (count & 1) << i;
+		word.high |= (count >> 1) << i;
+	}
+	return word;
+}
+
+/* Takes over the counts of clusters first .. end-1 from the current block, which begins at first. */
+static int take_block(struct qc_check *check, uint64_t first, uint64_t end, const uint8_t *all_ones,
+		      struct qc_err *err)
+{
+	static const uint8_t all_zero[8 << QC_REFCOUNT_ORDER_MAX];
+	size_t bytes = (size_t)8 << check->geometry.refcount_order; /* of 64 counts */
+	int r = 0;
+
+	for (uint64_t at = first; at < end && r == 0; at += 64) {
+		const uint8_t *counts = check->stored.block + (at - first) / 64 * bytes;
+		struct qc_counts_word word = {~UINT64_C(0), 0};
+
+		if (memcmp(counts, all_zero, bytes) == 0)
+			continue;
+		if (memcmp(counts, all_ones, bytes) != 0)
+			word = mixed_word(check, at - first);
+		if (end - at < 64) {
+			word.low &= (UINT64_C(1) << (end - at)) - 1;
+			word.high &= (UINT64_C(1) << (end - at)) - 1;
+		}
+		r = qc_counts_set_word(&check->stored.shown, at / 64, word, err);
+	}
+	return r;
+}
+
+static int load_table(struct qc_check *check, struct qc_err *err)
+{
+	struct qc_stored *stored = &check->stored;
+	size_t bytes = (size_t)check->header.refcount_table_clusters
+		       << check->geometry.cluster_bits;
+	int r;
+
+	stored->entries = bytes / sizeof(*stored->table);
+	stored->table = calloc(stored->entries + 1, sizeof(*stored->table));
+	stored->block = malloc(check->geometry.cluster_bytes);
+	stored->block_index = NO_BLOCK;
+	if (!stored->table || !stored->block)
+		return qc_fail_memory(err);
+	r = qc_file_read(check->file, check->header.refcount_table.byte, stored->table, bytes, err);
+	if (r < 0)
+		return qc_err_context(err, "refcount table");
+	for (uint64_t i = 0; i < stored->entries; i++)
+		stored->table[i] = qc_load_be64(&stored->table[i]);
+	return 0;
+}
+
+static int load_block(struct qc_check *check, uint64_t index, const uint8_t *all_ones,
+		      struct qc_err *err)
+{
+	const struct qc_geometry *g = &check->geometry;
+	uint64_t first = index * g->refcounts_per_block;
+	uint64_t end = qc_min(first + g->refcounts_per_block, check->stored.shown.clusters);
+	int r;
+
+	if (block_offset(&check->stored, index) == 0)
+		return 0;
+	if (!is_readable(check, index)) {
+		check->stored.unreadable = true;
+		return 0;
+	}
+	r = read_block(check, index, err);
+	return r < 0 ? r : take_block(check, first, end, all_ones, err);
+}
+
+int qc_stored_load(struct qc_check *check, struct qc_err *err)
+{
+	uint8_t all_ones[8 << QC_REFCOUNT_ORDER_MAX] = {0};
+	const struct qc_geometry *g = &check->geometry;
+	uint64_t blocks;
+	int r;
+
+	for (unsigned int i = 0; i < 64; i++)
+		qc_refcount_set(g, all_ones, i, 1);
+	r = qc_counts_init(&check->stored.shown, check->references.clusters, UINT64_MAX, err);
+	if (r == 0)
+		r = load_table(check, err);
+	blocks = qc_min(check->stored.entries,
+			qc_div_up(check->references.clusters, g->refcounts_per_block));
+	for (uint64_t i = 0; i < blocks && r == 0; i++)
+		r = load_block(check, i, all_ones, err);
+	/* Blocks of clusters past the file count too: a flag there may be looked up. */
+	for (uint64_t i = blocks; i < check->stored.entries; i++)
+		check->stored.unreadable |= !is_readable(check, i);
+	return r;
+}
+
+void qc_stored_clear(struct qc_stored *stored)
+{
+	qc_counts_clear(&stored->shown);
+	free(stored->table);
+	free(stored->block);
+	*stored = (struct qc_stored){0};
+}

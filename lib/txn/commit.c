@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The commit, in this order and nowhere else:
+ *
+ *	settle		every changed table has a new place, every refcount is final
+ *	write		tables, then the journal, all to clusters that are free in the old state (I1)
+ *	barrier		fsync: all of the above is durable, and unreachable
+ *	flip		sector 0 is compared with what was loaded, and written once (I4)
+ *	barrier		fdatasync: the new state is durable
+ *	reclaim		what only the old state used is punched, and the journal cut off (I2)
+ *
+ * A crash before the flip leaves the old image and a longer file; after it, the new image and the
+ * same. Whether the flip itself happened is decided by the storage, one sector being old or new.
+ */
+#include "txn/commit.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "format/l1_entry.h"
+#include "txn/journal_write.h"
+#include "txn/reclaim.h"
+#include "txn/stage_header.h"
+#include "txn/txn_state.h"
+
+/* --- settle --- */
+
+/* Gives changed L2 tables their places, and the L1 table that points to them its own. */
+static int settle_l1(struct qc_txn *txn, struct qc_err *err)
+{
+	const struct qc_header *old = &txn->image->header;
+	QC_AUTOFREE struct qc_block **list = NULL;
+	struct qc_staged_table *table;
+	int status;
+
+	if (txn->l2.changed == 0 && !txn->l1_changed && txn->header.l1_entries == old->l1_entries)
+		return 0;
+	if ((status = qc_stage_list(&txn->l2, &list, err)) < 0)
+		return status;
+	for (size_t i = 0; i < txn->l2.changed; i++) {
+		if (qc_host_is_none(list[i]->new_host)
+		    && (status = qc_txn_place_l2(txn, list[i], err)) < 0)
+			return status;
+		txn->image->l1[list[i]->index] =
+			qc_l1_entry_make(list[i]->new_host, !list[i]->shared);
+	}
+	status = qc_staged_table_add(txn, QC_JOURNAL_L1, 0, old->l1,
+				     old->l1_entries * sizeof(uint64_t),
+				     txn->header.l1_entries * sizeof(uint64_t), &table, err);
+	if (status == 0)
+		txn->header.l1 = table->new_host;
+	return status;
+}
+
+static int settle_snapshots(struct qc_txn *txn, struct qc_err *err)
+{
+	const struct qc_header *old = &txn->image->header;
+	struct qc_snapshots *all = &txn->image->snapshots;
+	struct qc_staged_table *table;
+	int status = 0;
+
+	if (txn->new_snapshot) {
+		struct qc_snapshot *new = &all->list[all->count - 1];
+
+		status = qc_staged_table_add(txn, QC_JOURNAL_L1, all->count, qc_host(0), 0,
+					     new->l1_entries * sizeof(uint64_t), &table, err);
+		if (status < 0)
+			return status;
+		new->l1 = table->new_host;
+	}
+	if (!txn->snapshots_changed)
+		return 0;
+	status = qc_staged_table_add(txn, QC_JOURNAL_SNAPSHOT_TABLE, 0, old->snapshot_table,
+				     all->table_bytes, qc_snapshots_encoded_bytes(all), &table,
+				     err);
+	if (status < 0)
+		return status;
+	txn->header.snapshots = (uint32_t)all->count;
+	txn->header.snapshot_table = table->new_host;
+	return 0;
+}
+
+static int settle(struct qc_txn *txn, struct qc_err *err)
+{
+	int status;
+
+	if ((status = qc_txn_need_space(txn, err)) < 0 || (status = settle_l1(txn, err)) < 0
+	    || (status = settle_snapshots(txn, err)) < 0
+	    || (status = qc_refs_settle(&txn->refs, err)) < 0)
+		return status;
+	if (!qc_host_is_none(txn->refs.new_table)) {
+		txn->header.refcount_table = txn->refs.new_table;
+		txn->header.refcount_table_clusters = (uint32_t)txn->refs.new_table_clusters;
+	}
+	txn->report.l2_tables = txn->l2.changed;
+	txn->report.refcount_blocks = txn->refs.blocks.changed;
+	return 0;
+}
+
+/* --- write --- */
+
+/* Writes an L1 table as it is in memory; a snapshot's has no COPIED flags. */
+static int write_l1(struct qc_txn *txn, uint64_t index, struct qc_err *err)
+{
+	struct qc_staged_table *table = qc_staged_table_find(txn, QC_JOURNAL_L1, index);
+	QC_AUTOFREE uint8_t *words = NULL;
+
+	if (!table || table->bytes == 0)
+		return 0;
+	words = malloc((size_t)table->bytes);
+	if (!words)
+		return qc_fail_memory(err);
+	for (uint64_t i = 0; i < table->bytes / sizeof(uint64_t); i++)
+		qc_store_be64(words + i * sizeof(uint64_t),
+			      index == 0 ? txn->image->l1[i] : txn->image->l1[i] & ~QC_L1_COPIED);
+	return qc_staged_table_write(txn, table, words, err);
+}
+
+static int write_snapshots(struct qc_txn *txn, struct qc_err *err)
+{
+	struct qc_staged_table *table = qc_staged_table_find(txn, QC_JOURNAL_SNAPSHOT_TABLE, 0);
+	QC_AUTOFREE uint8_t *bytes = NULL;
+
+	if (!table || table->bytes == 0)
+		return 0;
+	bytes = calloc(1, (size_t)table->bytes);
+	if (!bytes)
+		return qc_fail_memory(err);
+	qc_snapshots_encode(&txn->image->snapshots, bytes);
+	return qc_staged_table_write(txn, table, bytes, err);
+}
+
+/*
+ * The file's length once all is done: where the last used cluster of the new state ends. A tail that
+ * nothing uses, such as a killed transaction leaves, goes with the journal.
+ */
+static int find_end(struct qc_txn *txn, uint64_t *ret_bytes, struct qc_err *err)
+{
+	uint64_t clusters = 0;
+	int status = qc_refs_end(&txn->refs, txn->space.next, &clusters, err);
+
+	if (status == 0)
+		*ret_bytes = clusters << txn->geometry->cluster_bits;
+	return status;
+}
+
+static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal *ret_journal,
+		     struct qc_err *err)
+{
+	uint64_t file_bytes_after = 0;
+	int status;
+
+	if ((status = qc_stage_flush(&txn->l2, err)) < 0 || (status = write_l1(txn, 0, err)) < 0
+	    || (txn->new_snapshot && (status = write_l1(txn, txn->image->snapshots.count, err)) < 0)
+	    || (status = write_snapshots(txn, err)) < 0
+	    || (status = qc_refs_flush(&txn->refs, qc_txn_put, txn, err)) < 0
+	    || (status = find_end(txn, &file_bytes_after, err)) < 0)
+		return status;
+	return qc_journal_write(txn, after, file_bytes_after, ret_journal, err);
+}
+
+/* --- flip --- */
+
+/* Whether sector 0 is still the one that was loaded; an error if it cannot be read. */
+static int is_untouched(struct qc_txn *txn, bool *ret, struct qc_err *err)
+{
+	uint8_t now[QC_SECTOR_BYTES];
+	int status = qc_file_read(txn->image->file, 0, now, sizeof(now), err);
+
+	if (status < 0)
+		return qc_err_context(err, "header");
+	*ret = memcmp(now, txn->image->sector0, sizeof(now)) == 0;
+	return 0;
+}
+
+static int fail_unknown(struct qc_err *err)
+{
+	err->code = QC_E_OUTCOME_UNKNOWN;
+	return qc_err_context(err, "the outcome of the commit is unknown; the image is exactly the "
+				   "old or exactly the new one");
+}
+
+static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
+{
+	struct qc_file *file = txn->image->file;
+	struct qc_err ignored;
+	bool untouched = false;
+	int status;
+
+	if ((status = is_untouched(txn, &untouched, err)) < 0)
+		return status;
+	if (!untouched)
+		return qc_fail(err, QC_E_CHANGED, "another program changed the header meanwhile");
+	if ((status = qc_file_write(file, 0, after, QC_SECTOR_BYTES, err)) < 0) {
+		/* A write that was refused as a whole changed nothing; any other might have. */
+		if (is_untouched(txn, &untouched, &ignored) == 0 && untouched)
+			return qc_err_context(err, "header");
+		return fail_unknown(err);
+	}
+	if (qc_file_sync(file, QC_SYNC_DATA, err) < 0)
+		return fail_unknown(err); /* I6 */
+	return 0;
+}
+
+int qc_commit(struct qc_txn *txn, struct qc_err *err)
+{
+	struct qc_file *file = txn->image->file;
+	uint8_t after[QC_SECTOR_BYTES];
+	struct qc_journal journal;
+	struct qc_err ignored;
+	int status;
+
+	if (txn->l2.changed == 0 && !txn->l1_changed && !txn->header_changed
+	    && !txn->snapshots_changed)
+		return 0;
+	if ((status = settle(txn, err)) < 0)
+		return status;
+	qc_stage_header(&txn->header, txn->relaid ? txn->relaid : txn->image->sector0, after);
+	if ((status = write_all(txn, after, &journal, err)) < 0
+	    || (status = qc_file_sync(file, QC_SYNC_FULL, err)) < 0)
+		return status;
+	if (txn->options.stop && *txn->options.stop)
+		return qc_fail(err, QC_E_INTERRUPTED, "interrupted");
+	if ((status = flip(txn, after, err)) < 0)
+		return status;
+	txn->report.changed = true;
+	/* From here on the commit is a fact; what fails to be given back is free space all the same. */
+	(void)qc_reclaim(file, &journal, NULL, journal.head.file_bytes_after, &ignored);
+	return 0;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include "txn/reclaim.h"
+
+#include "base/checked.h"
+
+struct reclaim {
+	struct qc_file *file;
+	const struct qc_space *space;
+	uint64_t cluster_bytes;
+	uint64_t file_bytes; /* what lies beyond goes with the tail */
+};
+
+static int punch(const struct reclaim *r, uint64_t offset, uint64_t bytes, struct qc_err *err)
+{
+	uint64_t end = qc_min(offset + bytes, r->file_bytes);
+
+	return offset < end ? qc_file_punch(r->file, offset, end - offset, err) : 0;
+}
+
+/* Punches the clusters of the run that are free now, neighbours together. */
+static int punch_free(const struct reclaim *r, uint64_t offset, uint64_t bytes, struct qc_err *err)
+{
+	uint64_t first = offset / r->cluster_bytes, end = first + bytes / r->cluster_bytes;
+	int status = 0;
+
+	while (status == 0 && first < end) {
+		uint64_t count = 0;
+
+		while (first + count < end && qc_space_is_free(r->space, first + count))
+			count++;
+		if (count)
+			status = punch(r, first * r->cluster_bytes, count * r->cluster_bytes, err);
+		first += count + 1;
+	}
+	return status;
+}
+
+static int take_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
+{
+	const struct reclaim *r = context;
+	uint64_t offset = record->old_host.byte;
+
+	if (record->kind != QC_JOURNAL_FREED
+	    || !qc_range_fits(offset, record->length, r->file->bytes)
+	    || !qc_is_aligned(offset | record->length, r->cluster_bytes) || offset == 0)
+		return 0;
+	return r->space ? punch_free(r, offset, record->length, err)
+			: punch(r, offset, record->length, err);
+}
+
+int qc_reclaim(struct qc_file *file, const struct qc_journal *journal, const struct qc_space *space,
+	       uint64_t file_bytes, struct qc_err *err)
+{
+	struct reclaim r = {
+		.file = file,
+		.space = space,
+		.cluster_bytes = UINT64_C(1) << journal->head.cluster_bits,
+		.file_bytes = file_bytes,
+	};
+	int status = qc_journal_each(file, journal, take_record, &r, err);
+
+	return status < 0 ? status : qc_journal_drop(file, journal, file_bytes, err);
+}

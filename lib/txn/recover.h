@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a crash left behind. Looking changes nothing; applying ends in exactly the old or exactly
+ * the new image, and can itself be interrupted and done again.
+ *
+ * Sector 0 decides, not the journal: equal to "before", the transaction never happened; equal to
+ * "after", it did, and only giving space back is left. Autoclear bits do not count in this, another
+ * program may have cleared them since. A sector that is neither, but made of bytes of both, was torn
+ * by storage that does not keep our one assumption; then the new tables decide, if all of them are
+ * there to the bit, and else the old ones, if they make sense. Any other sector belongs to somebody
+ * who came later, and the journal is not believed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "io/file.h"
+#include "txn/journal.h"
+
+enum qc_recover_state {
+	QC_RECOVER_CLEAN,	  /* no journal */
+	QC_RECOVER_NOT_COMMITTED, /* the old image; the tail is to be cut off */
+	QC_RECOVER_COMMITTED,	  /* the new image; freed space is to be given back */
+	QC_RECOVER_TORN_TO_NEW,	  /* sector 0 is torn; the new one is to be written */
+	QC_RECOVER_TORN_TO_OLD,	  /* likewise, the old one */
+	QC_RECOVER_STALE,	  /* the journal of a state that is gone; to be cut off */
+	QC_RECOVER_UNDECIDABLE,	  /* torn, and neither side is whole: nothing will be done */
+};
+
+struct qc_recover_plan {
+	enum qc_recover_state state;
+	struct qc_journal journal; /* unless clean */
+};
+
+/* Finds out what is left of an interrupted transaction. */
+int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc_err *err);
+
+/*
+ * Does what the plan says. The file is writable and locked for writing, and was not changed since
+ * qc_recover_look(). Where the image's tables make no sense nothing is cut or punched: QC_E_FORMAT.
+ */
+int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err);
+
+/* "committed", for JSON; and a line for people about what that means. */
+const char *qc_recover_state_id(enum qc_recover_state state);
+const char *qc_recover_state_text(enum qc_recover_state state);

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include "txn/tree.h"
+
+#include "base/checked.h"
+#include "format/l1_entry.h"
+#include "format/l2_entry.h"
+#include "format/refcount_entry.h"
+#include "txn/txn_state.h"
+#include "txn/walk.h"
+
+struct count {
+	struct qc_txn *txn;
+	bool add;
+};
+
+static int count_run(void *context, uint64_t first, uint64_t count, struct qc_err *err)
+{
+	const struct count *c = context;
+
+	if (c->add)
+		return qc_refs_add(&c->txn->refs, first, count, err);
+	return qc_refs_drop(&c->txn->refs, first, count, &c->txn->report.clusters_freed, err);
+}
+
+static int count_entries(struct qc_txn *txn, const uint8_t *table, struct qc_host where, bool add,
+			 struct qc_err *err)
+{
+	struct count c = {txn, add};
+	struct qc_walk_sink sink = {count_run, &c};
+
+	return qc_walk_l2_table(txn->geometry, table, where, &sink, err);
+}
+
+static int count_table(struct qc_txn *txn, struct qc_host table, bool add, struct qc_err *err)
+{
+	uint64_t cluster = qc_host_cluster(txn->geometry, table);
+
+	return add ? qc_refs_add(&txn->refs, cluster, 1, err)
+		   : qc_refs_drop(&txn->refs, cluster, 1, NULL, err);
+}
+
+/* The L2 table that an L1 entry refers to; QC_E_FORMAT for an entry that makes no sense. */
+static int table_of(struct qc_txn *txn, uint64_t entry, struct qc_host *ret, struct qc_err *err)
+{
+	*ret = qc_l1_table_of(entry);
+	if ((entry & QC_L1_RESERVED) == 0 && qc_in_cluster(txn->geometry, ret->byte) == 0)
+		return 0;
+	return qc_fail(err, QC_E_FORMAT, "L1 entry 0x%llx makes no sense; see qcowtool check",
+		       (unsigned long long)entry);
+}
+
+int qc_tree_count(struct qc_txn *txn, uint64_t entry, bool add, struct qc_err *err)
+{
+	size_t bytes = (size_t)txn->geometry->cluster_bytes;
+	struct qc_host table;
+	int status;
+
+	if ((status = table_of(txn, entry, &table, err)) < 0 || qc_host_is_none(table))
+		return status;
+	if ((status = qc_file_read(txn->image->file, table.byte, txn->cluster, bytes, err)) < 0
+	    || (status = count_entries(txn, txn->cluster, table, add, err)) < 0)
+		return status;
+	return count_table(txn, table, add, err);
+}
+
+/* --- COPIED flags --- */
+
+/* Compressed entries have no such flag: bit 63 is clear in them. */
+static bool has_copied(const struct qc_geometry *g, const uint8_t *table)
+{
+	uint64_t any = 0;
+
+	for (size_t at = 0; at < g->cluster_bytes; at += g->l2_entry_bytes)
+		any |= qc_load_be64(table + at);
+	return (any & QC_L2_COPIED) != 0;
+}
+
+static void clear_copied(const struct qc_geometry *g, uint8_t *table)
+{
+	for (size_t at = 0; at < g->cluster_bytes; at += g->l2_entry_bytes)
+		table[at] &= 0x7f; /* bit 63 is the first byte's highest */
+}
+
+int qc_tree_share(struct qc_txn *txn, uint64_t index, struct qc_err *err)
+{
+	struct qc_block *block;
+	struct qc_host table;
+	int status;
+
+	if ((status = table_of(txn, txn->image->l1[index], &table, err)) < 0
+	    || qc_host_is_none(table))
+		return status;
+	if ((status = qc_stage_get(&txn->l2, index, table, &block, err)) < 0
+	    || (status = count_entries(txn, block->bytes, table, true, err)) < 0)
+		return status;
+	txn->image->l1[index] &= ~QC_L1_COPIED;
+	txn->l1_changed = true;
+	if (!has_copied(txn->geometry, block->bytes))
+		return count_table(txn, table, true, err);
+	clear_copied(txn->geometry, block->bytes);
+	qc_stage_change(&txn->l2, block);
+	block->shared = true;
+	return count_table(txn, table, false, err);
+}
+
+int qc_tree_adopt(struct qc_txn *txn, uint64_t index, uint64_t entry, struct qc_err *err)
+{
+	struct qc_block *block;
+	struct qc_host table;
+	int status;
+
+	if ((status = table_of(txn, entry, &table, err)) < 0)
+		return status;
+	txn->image->l1[index] = table.byte;
+	txn->l1_changed = true;
+	if (qc_host_is_none(table))
+		return 0;
+	if ((status = qc_stage_get(&txn->l2, index, table, &block, err)) < 0
+	    || (status = count_entries(txn, block->bytes, table, true, err)) < 0)
+		return status;
+	if (!has_copied(txn->geometry, block->bytes))
+		return count_table(txn, table, true, err);
+	clear_copied(txn->geometry, block->bytes);
+	qc_stage_change(&txn->l2, block);
+	return 0;
+}
+
+/* A look at refcounts that mostly lie in the block of the one before. */
+struct counts {
+	struct qc_txn *txn;
+	const uint8_t *block; /* NULL: none yet */
+	uint64_t index;	      /* of the block */
+};
+
+/* The word of an L1 or L2 entry with the flag that its cluster's refcount asks for. */
+static int settle_word(struct counts *counts, uint64_t *word, struct qc_err *err)
+{
+	const struct qc_geometry *g = counts->txn->geometry;
+	uint64_t cluster = (*word & QC_L2_OFFSET_MASK) >> g->cluster_bits;
+	uint64_t index = cluster / g->refcounts_per_block;
+	bool one;
+	int status;
+
+	if ((*word & QC_L2_COMPRESSED) != 0 || cluster == 0)
+		return 0;
+	if (!counts->block || counts->index != index) {
+		status = qc_refs_view(&counts->txn->refs, index, &counts->block, err);
+		if (status < 0)
+			return status;
+		counts->index = index;
+	}
+	one = qc_refcount_get(g, counts->block, cluster % g->refcounts_per_block) == 1;
+	*word = (*word & ~QC_L2_COPIED) | (one ? QC_L2_COPIED : 0);
+	return 0;
+}
+
+/* Settles the flags of a table in memory, and tells whether any differed. */
+static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, struct qc_err *err)
+{
+	const struct qc_geometry *g = txn->geometry;
+	struct counts counts = {.txn = txn};
+	int status = 0;
+
+	*ret_differ = false;
+	for (size_t at = 0; status == 0 && at < g->cluster_bytes; at += g->l2_entry_bytes) {
+		uint64_t old = qc_load_be64(table + at), word = old;
+
+		if (old == 0)
+			continue;
+		status = settle_word(&counts, &word, err);
+		if (word != old) {
+			*ret_differ = true;
+			qc_store_be64(table + at, word);
+		}
+	}
+	return status;
+}
+
+int qc_tree_settle_copied(struct qc_txn *txn, uint64_t index, struct qc_err *err)
+{
+	uint64_t entry = txn->image->l1[index], settled = entry;
+	struct counts counts = {.txn = txn};
+	struct qc_block *block;
+	struct qc_host table;
+	bool differ;
+	int status;
+
+	if ((status = table_of(txn, entry, &table, err)) < 0 || qc_host_is_none(table))
+		return status;
+	if ((status = qc_stage_get(&txn->l2, index, table, &block, err)) < 0
+	    || (status = settle_entries(txn, block->bytes, &differ, err)) < 0)
+		return status;
+	if (differ) {
+		qc_stage_change(&txn->l2, block);
+		txn->l1_changed = true;
+		return count_table(txn, table, false, err);
+	}
+	status = settle_word(&counts, &settled, err);
+	if (settled != entry) {
+		txn->image->l1[index] = settled;
+		txn->l1_changed = true;
+	}
+	return status;
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+#include "txn/walk.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "format/bitmap_directory.h"
+#include "format/compressed_desc.h"
+#include "format/l1_entry.h"
+#include "format/l2_entry.h"
+
+/* L2 tables looked at together: bounds the memory (8 MiB) of sorting them into file order. */
+#define TABLES_AT_ONCE ((size_t)1 << 20)
+#define READ_BYTES ((size_t)1 << 18)
+
+struct walk {
+	struct qc_image *image;
+	const struct qc_walk_sink *sink;
+	uint64_t *tables; /* host offsets of L2 tables that wait to be read */
+	size_t table_count;
+	uint8_t *buffer; /* one cluster, or READ_BYTES if that is more */
+	size_t buffer_bytes;
+};
+
+struct extent {
+	uint64_t offset, bytes;
+};
+
+static int take_bytes(struct walk *w, struct qc_host at, uint64_t bytes, struct qc_err *err)
+{
+	const struct qc_geometry *g = &w->image->geometry;
+	uint64_t first = qc_host_cluster(g, at);
+
+	if (bytes == 0)
+		return 0;
+	return w->sink->take(w->sink->context, first,
+			     qc_host_cluster(g, qc_host(at.byte + bytes - 1)) - first + 1, err);
+}
+
+static int fail_entry(const char *what, uint64_t word, uint64_t where, struct qc_err *err)
+{
+	return qc_fail(err, QC_E_FORMAT,
+		       "%s 0x%" PRIx64 " at host offset 0x%" PRIx64
+		       " makes no sense; see qcowtool check",
+		       what, word, where);
+}
+
+/* --- L2 tables --- */
+
+static int take_odd_l2_entry(const struct qc_geometry *g, struct qc_l2_words words, uint64_t where,
+			     const struct qc_walk_sink *sink, struct qc_err *err)
+{
+	struct qc_l2_entry entry;
+	uint64_t first, count = 1;
+
+	if (qc_l2_decode(g, words, &entry) != QC_L2_FAULT_NONE)
+		return fail_entry("L2 entry", words.entry, where, err);
+	if (qc_host_is_none(entry.host))
+		return 0;
+	first = qc_host_cluster(g, entry.host);
+	if (entry.compressed)
+		qc_compressed_clusters(g, entry.host, entry.compressed_bytes, &first, &count);
+	return sink->take(sink->context, first, count, err);
+}
+
+/*
+ * Most entries are plain data clusters, each next to the one before: then its word is the one before
+ * plus a cluster. Only where a run ends is an entry looked at closely.
+ */
+int qc_walk_l2_table(const struct qc_geometry *g, const uint8_t *table, struct qc_host where,
+		     const struct qc_walk_sink *sink, struct qc_err *err)
+{
+	const uint64_t cluster = g->cluster_bytes;
+	const uint64_t odd = QC_L2_COMPRESSED | QC_L2_RESERVED | (cluster - 1);
+	const size_t step = g->l2_entry_bytes;
+	const uint8_t *end = table + cluster;
+	int status;
+
+	if (g->external_data)
+		return 0; /* its offsets are those of another file */
+	while (table < end) {
+		uint64_t word = qc_load_be64(table);
+		uint64_t bitmap = g->extended_l2 ? qc_load_be64(table + 8) : 0;
+		uint64_t first = (word & QC_L2_OFFSET_MASK) >> g->cluster_bits;
+		uint64_t count = 1;
+
+		table += step;
+		if ((word | bitmap) == 0)
+			continue;
+		if ((word & odd) != 0 || first == 0 || (bitmap & bitmap >> 32 & UINT32_MAX) != 0) {
+			status = take_odd_l2_entry(g, (struct qc_l2_words){word, bitmap},
+						   where.byte, sink, err);
+			if (status < 0)
+				return status;
+			continue;
+		}
+		while (!g->extended_l2 && table < end && qc_load_be64(table) == word + cluster) {
+			word += cluster;
+			table += step;
+			count++;
+		}
+		if ((status = sink->take(sink->context, first, count, err)) < 0)
+			return status;
+	}
+	return 0;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Reads the tables that wait, each one once, neighbours together. */
+static int flush_tables(struct walk *w, struct qc_err *err)
+{
+	size_t cluster = (size_t)w->image->geometry.cluster_bytes;
+	size_t at_once = w->buffer_bytes / cluster;
+	size_t count = 0;
+	int status;
+
+	qsort(w->tables, w->table_count, sizeof(*w->tables), by_offset);
+	for (size_t i = 0; i < w->table_count; i++)
+		if ((count == 0 || w->tables[count - 1] != w->tables[i])
+		    && w->tables[i] < w->image->file->bytes) /* beyond the end all is zero */
+			w->tables[count++] = w->tables[i];
+	w->table_count = 0;
+	for (size_t i = 0, run; i < count; i += run) {
+		for (run = 1; run < at_once && i + run < count; run++)
+			if (w->tables[i + run] != w->tables[i] + run * cluster)
+				break;
+		status = qc_file_read(w->image->file, w->tables[i], w->buffer, run * cluster, err);
+		if (status < 0)
+			return qc_err_context(err, "L2 table at host offset 0x%" PRIx64,
+					      w->tables[i]);
+		for (size_t j = 0; j < run; j++) {
+			status = qc_walk_l2_table(&w->image->geometry, w->buffer + j * cluster,
+						  qc_host(w->tables[i + j]), w->sink, err);
+			if (status < 0)
+				return status;
+		}
+	}
+	return 0;
+}
+
+static int add_table(struct walk *w, uint64_t offset, struct qc_err *err)
+{
+	int status;
+
+	status = take_bytes(w, qc_host(offset), w->image->geometry.cluster_bytes, err);
+	if (status < 0)
+		return status;
+	w->tables[w->table_count++] = offset;
+	return w->table_count == TABLES_AT_ONCE ? flush_tables(w, err) : 0;
+}
+
+/* --- L1 tables --- */
+
+static int walk_l1_stretch(struct walk *w, const struct extent *stretch, struct qc_err *err)
+{
+	uint64_t cluster = w->image->geometry.cluster_bytes;
+	uint8_t words[4096];
+	int status;
+
+	for (uint64_t done = 0; done < stretch->bytes; done += sizeof(words)) {
+		size_t now = (size_t)qc_min(sizeof(words), stretch->bytes - done);
+
+		status = qc_file_read(w->image->file, stretch->offset + done, words, now, err);
+		if (status < 0)
+			return qc_err_context(err, "L1 table");
+		for (size_t i = 0; i < now; i += sizeof(uint64_t)) {
+			uint64_t word = qc_load_be64(words + i);
+			struct qc_host table = qc_l1_table_of(word);
+
+			if (qc_host_is_none(table) && (word & QC_L1_RESERVED) == 0)
+				continue;
+			if ((word & QC_L1_RESERVED) != 0 || !qc_is_aligned(table.byte, cluster))
+				return fail_entry("L1 entry", word, stretch->offset + done + i,
+						  err);
+			if ((status = add_table(w, table.byte, err)) < 0)
+				return status;
+		}
+	}
+	return 0;
+}
+
+static int by_extent(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* All L1 tables, the active one and the snapshots'; where they overlap, once. */
+static int walk_l1_tables(struct walk *w, struct qc_err *err)
+{
+	const struct qc_image *image = w->image;
+	size_t count = image->snapshots.count + 1;
+	QC_AUTOFREE struct extent *all = calloc(count, sizeof(*all));
+	uint64_t walked_to = 0;
+	int status;
+
+	if (!all)
+		return qc_fail_memory(err);
+	all[0] =
+		(struct extent){image->header.l1.byte, image->header.l1_entries * sizeof(uint64_t)};
+	for (size_t i = 1; i < count; i++)
+		all[i] =
+			(struct extent){image->snapshots.list[i - 1].l1.byte,
+					image->snapshots.list[i - 1].l1_entries * sizeof(uint64_t)};
+	qsort(all, count, sizeof(*all), by_extent);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t end = all[i].offset + all[i].bytes;
+		uint64_t from = qc_max(all[i].offset, walked_to);
+
+		if ((status = take_bytes(w, qc_host(all[i].offset), all[i].bytes, err)) < 0)
+			return status;
+		if (from >= end)
+			continue;
+		status = walk_l1_stretch(w, &(struct extent){from, end - from}, err);
+		if (status < 0)
+			return status;
+		walked_to = end;
+	}
+	return flush_tables(w, err);
+}
+
+/* --- everything else --- */
+
+static int walk_refcount_table(struct walk *w, struct qc_err *err)
+{
+	const struct qc_image *image = w->image;
+	uint64_t bytes = image->header.refcount_table_clusters * image->geometry.cluster_bytes;
+	uint8_t words[4096];
+	int status;
+
+	status = take_bytes(w, image->header.refcount_table, bytes, err);
+	for (uint64_t done = 0; status == 0 && done < bytes; done += sizeof(words)) {
+		size_t now = (size_t)qc_min(sizeof(words), bytes - done);
+
+		status = qc_file_read(image->file, image->header.refcount_table.byte + done, words,
+				      now, err);
+		if (status < 0)
+			return qc_err_context(err, "refcount table");
+		for (size_t i = 0; status == 0 && i < now; i += sizeof(uint64_t)) {
+			uint64_t word = qc_load_be64(words + i);
+
+			if (!qc_is_aligned(word, image->geometry.cluster_bytes)
+			    || word > QC_HOST_OFFSET_MAX)
+				return fail_entry("refcount table entry", word,
+						  image->header.refcount_table.byte + done + i,
+						  err);
+			if (word != 0)
+				status = take_bytes(w, qc_host(word), 1, err);
+		}
+	}
+	return status;
+}
+
+static int walk_bitmap(struct walk *w, const struct qc_bitmap *bitmap, struct qc_err *err)
+{
+	uint64_t bytes = bitmap->table_entries * sizeof(uint64_t);
+	uint8_t words[4096];
+	int status;
+
+	status = take_bytes(w, bitmap->table, bytes, err);
+	for (uint64_t done = 0; status == 0 && done < bytes; done += sizeof(words)) {
+		size_t now = (size_t)qc_min(sizeof(words), bytes - done);
+
+		status = qc_file_read(w->image->file, bitmap->table.byte + done, words, now, err);
+		if (status < 0)
+			return qc_err_context(err, "bitmap table");
+		for (size_t i = 0; status == 0 && i < now; i += sizeof(uint64_t)) {
+			uint64_t word = qc_load_be64(words + i);
+
+			if ((word & QC_BITMAP_TABLE_RESERVED) != 0)
+				return fail_entry("bitmap table entry", word,
+						  bitmap->table.byte + done + i, err);
+			if ((word & QC_BITMAP_TABLE_OFFSET_MASK) != 0)
+				status = take_bytes(w, qc_host(word & QC_BITMAP_TABLE_OFFSET_MASK),
+						    1, err);
+		}
+	}
+	return status;
+}
+
+static int walk_rest(struct walk *w, struct qc_err *err)
+{
+	const struct qc_image *image = w->image;
+	int status;
+
+	if ((status = take_bytes(w, qc_host(0), 1, err)) < 0
+	    || (status = walk_refcount_table(w, err)) < 0
+	    || (status = take_bytes(w, image->header.snapshot_table, image->snapshots.table_bytes,
+				    err))
+		       < 0)
+		return status;
+	if (image->extensions.has_crypto
+	    && (status = take_bytes(w, image->extensions.crypto_header,
+				    image->extensions.crypto_header_bytes, err))
+		       < 0)
+		return status;
+	if (image->extensions.has_bitmaps
+	    && (status = take_bytes(w, image->extensions.bitmap_directory,
+				    image->extensions.bitmap_directory_bytes, err))
+		       < 0)
+		return status;
+	for (size_t i = 0; i < image->bitmaps.count; i++)
+		if ((status = walk_bitmap(w, &image->bitmaps.list[i], err)) < 0)
+			return status;
+	return 0;
+}
+
+int qc_walk_references(struct qc_image *image, const struct qc_walk_sink *sink, struct qc_err *err)
+{
+	QC_AUTOFREE uint64_t *tables = malloc(TABLES_AT_ONCE * sizeof(*tables));
+	size_t buffer_bytes = qc_max(image->geometry.cluster_bytes, READ_BYTES);
+	QC_AUTOFREE uint8_t *buffer = malloc(buffer_bytes);
+	struct walk w = {
+		.image = image,
+		.sink = sink,
+		.tables = tables,
+		.buffer = buffer,
+		.buffer_bytes = buffer_bytes,
+	};
+	int status;
+
+	if (!tables || !buffer)
+		return qc_fail_memory(err);
+	if ((status = walk_rest(&w, err)) < 0)
+		return status;
+	return walk_l1_tables(&w, err);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An image opened for a transaction, with all that belongs to that: locked, recovered from an
+ * earlier crash, its backing chain open, the transaction begun.
+ *
+ * Calling sequence
+ *	struct qc_edit *edit;
+ *	if (qc_edit_open("disk.qcow2", &options, &edit, &err) < 0) ...
+ *	qc_txn_write(edit->txn, ...);
+ *	qc_edit_commit(edit, &report, &err);
+ *	qc_edit_close(edit);			without a commit: nothing happened
+ *
+ * A dry run does all of it on an overlay: the image's file is opened for reading only, and what
+ * would be written, the commit included, goes to a temporary file.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "image/chain.h"
+#include "txn/recover.h"
+#include "txn/txn.h"
+
+struct qc_edit_options {
+	struct qc_txn_options txn;
+	enum qc_chain_policy policy;
+	bool no_backing; /* for edits that read no guest bytes: the chain stays closed */
+	bool dry_run;
+	bool no_sync;
+};
+
+struct qc_edit {
+	struct qc_file *file;	 /* the image's */
+	struct qc_file *overlay; /* what the transaction sees in a dry run, else NULL */
+	struct qc_image *image;
+	struct qc_layer *backing;	 /* NULL: none */
+	struct qc_txn *txn;		 /* NULL once it has ended */
+	enum qc_recover_state recovered; /* what had to be done before */
+};
+
+int qc_edit_open(const char *path, const struct qc_edit_options *options, struct qc_edit **ret,
+		 struct qc_err *err);
+
+/* Ends the transaction. In a dry run the report says what would have happened. */
+int qc_edit_commit(struct qc_edit *edit, struct qc_txn_report *ret, struct qc_err *err);
+void qc_edit_close(struct qc_edit *edit); /* NULL is fine */

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/*
+ * check: what qemu-img check says, in its words and with its exit status, and each finding by itself.
+ * Findings are diagnostics and go to stderr, as they come up; the verdict goes to stdout.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "check/check.h"
+#include "cmd/command.h"
+#include "cmd/command_line.h"
+#include "cmd/emit.h"
+#include "io/file_posix.h"
+
+static const struct command_syntax syntax = {
+	.arguments = "IMAGE",
+	.least = 1,
+	.most = 1,
+	.doc = "Looks for corruption and leaks in IMAGE.\v"
+	       "Exit status: 0 clean, 1 not checked, 2 corrupt, 3 leaks and nothing worse.",
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE,
+};
+
+struct check_command {
+	const struct command_line *line;
+	struct qc_check_result result;
+	json_t *findings;				      /* NULL if memory ran out */
+	char last[sizeof(((struct qc_finding *)0)->message)]; /* finding of corruption */
+};
+
+/* How qemu-img begins its lines. */
+static const char *lead_of(enum qc_severity severity)
+{
+	switch (severity) {
+	case QC_SEVERITY_NOTE:
+		return "Note:";
+	case QC_SEVERITY_LEAK:
+		return "Leaked";
+	case QC_SEVERITY_CORRUPTION:
+		break;
+	}
+	return "ERROR";
+}
+
+static const char *severity_id(enum qc_severity severity)
+{
+	static const char *const ids[] = {
+		[QC_SEVERITY_NOTE] = "note",
+		[QC_SEVERITY_LEAK] = "leak",
+		[QC_SEVERITY_CORRUPTION] = "corruption",
+	};
+
+	return ids[severity];
+}
+
+static json_t *finding_value(const struct qc_finding *finding)
+{
+	const struct qc_finding_kind *kind = qc_finding_kind(finding->id);
+
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "id", kind->id, "severity",
+			 severity_id(kind->severity), "host",
+			 finding->has_host ? emit_number(finding->host.byte) : json_null(), "guest",
+			 finding->has_guest ? emit_number(finding->guest.byte) : json_null(),
+			 "snapshot", finding->snapshot ? emit_text(finding->snapshot) : json_null(),
+			 "message", emit_text(finding->message), "repaired", 0);
+}
+
+static void take_finding(void *context, const struct qc_finding *finding)
+{
+	struct check_command *command = context;
+	enum qc_severity severity = qc_finding_kind(finding->id)->severity;
+
+	if (severity == QC_SEVERITY_CORRUPTION)
+		snprintf(command->last, sizeof(command->last), "%s", finding->message);
+	if (severity != QC_SEVERITY_NOTE || !command->line->common.quiet)
+		fprintf(stderr, "%s %s\n", lead_of(severity), finding->message);
+	if (command->line->common.output == OUTPUT_JSON && command->findings
+	    && json_array_append_new(command->findings, finding_value(finding)) < 0) {
+		json_decref(command->findings);
+		command->findings = NULL;
+	}
+}
+
+static int check_file(struct check_command *command, struct qc_err *err)
+{
+	const struct qc_file_open how = {.lock = command->line->common.force_share ? QC_LOCK_FORCE
+										   : QC_LOCK_READ};
+	const struct qc_check_options options = {0};
+	const struct qc_finding_sink sink = {take_finding, command};
+	struct qc_file *file;
+	int r;
+
+	r = qc_file_posix_open(command->line->argument[0], &how, &file, err);
+	if (r < 0)
+		return r;
+	r = qc_check_run(file, &options, &sink, &command->result, err);
+	qc_file_close(file);
+	return r;
+}
+
+static void print_verdict(const struct qc_check_result *result)
+{
+	if (result->corruptions == 0 && result->leaks == 0 && result->check_errors == 0)
+		puts("No errors were found on the image.");
+	if (result->corruptions)
+		printf("\n%" PRIu64 " errors were found on the image.\n"
+		       "Data may be corrupted, or further writes to the image may corrupt it.\n",
+		       result->corruptions);
+	if (result->leaks)
+		printf("\n%" PRIu64 " leaked clusters were found on the image.\n"
+		       "This means waste of disk space, but no harm to data.\n",
+		       result->leaks);
+	if (result->check_errors)
+		printf("\n%" PRIu64 " internal errors have occurred during the check.\n",
+		       result->check_errors);
+}
+
+static void print_human(const struct qc_check_result *result)
+{
+	double allocated = (double)result->allocated_clusters;
+
+	print_verdict(result);
+	if (result->total_clusters != 0 && result->allocated_clusters != 0)
+		printf("%" PRIu64 "/%" PRIu64 " = %0.2f%% allocated, %0.2f%% fragmented, "
+		       "%0.2f%% compressed clusters\n",
+		       result->allocated_clusters, result->total_clusters,
+		       allocated * 100.0 / (double)result->total_clusters,
+		       (double)result->fragmented_clusters * 100.0 / allocated,
+		       (double)result->compressed_clusters * 100.0 / allocated);
+	if (result->image_end_offset)
+		printf("Image end offset: %" PRIu64 "\n", result->image_end_offset);
+}
+
+/* Adds a counter that is only shown when it is not zero. */
+static int add_counter(json_t *object, const char *key, uint64_t value)
+{
+	return value ? json_object_set_new(object, key, emit_number(value)) : 0;
+}
+
+/* NULL if memory ran out. */
+static json_t *result_value(struct check_command *command)
+{
+	const struct qc_check_result *result = &command->result;
+	json_t *object = json_pack("{s:o, s:s, s:o}", "filename",
+				   emit_text(command->line->argument[0]), "format", "qcow2",
+				   "check-errors", emit_number(result->check_errors));
+	int failed = !object || !command->findings;
+
+	if (!failed)
+		failed = add_counter(object, "image-end-offset", result->image_end_offset)
+			 | add_counter(object, "corruptions", result->corruptions)
+			 | add_counter(object, "leaks", result->leaks)
+			 | add_counter(object, "total-clusters", result->total_clusters)
+			 | add_counter(object, "allocated-clusters", result->allocated_clusters)
+			 | add_counter(object, "fragmented-clusters", result->fragmented_clusters)
+			 | add_counter(object, "compressed-clusters", result->compressed_clusters)
+			 | add_counter(object, "findings-omitted", result->findings_omitted)
+			 | json_object_set(object, "findings", command->findings);
+	if (failed) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+static int status_of(const struct qc_check_result *result)
+{
+	if (result->check_errors)
+		return EXIT_FAILED;
+	if (result->corruptions)
+		return EXIT_CORRUPT;
+	return result->leaks ? EXIT_LEAKS : EXIT_DONE;
+}
+
+static int show(struct check_command *command, struct qc_err *err)
+{
+	const struct common_options *common = &command->line->common;
+
+	if (command->result.findings_omitted)
+		fprintf(stderr, "Note: %" PRIu64 " more findings are not listed\n",
+			command->result.findings_omitted);
+	if (common->quiet)
+		return 0;
+	if (common->output == OUTPUT_JSON)
+		return emit_json(result_value(command), err);
+	if (command->result.completed)
+		print_human(&command->result);
+	return 0;
+}
+
+/* The status, after a line that says why if the check could not be done. */
+static int finish(struct check_command *command)
+{
+	const char *name = command->line->name;
+	const char *image = command->line->argument[0];
+	struct qc_err err;
+
+	if (show(command, &err) < 0)
+		return command_fail(name, image, &err);
+	if (!command->result.completed) {
+		qc_fail(&err, QC_E_FORMAT, "cannot be checked: %s", command->last);
+		command_fail(name, image, &err);
+	} else if (command->result.check_errors) {
+		qc_fail(&err, QC_E_FORMAT, "check failed: parts of the image cannot be checked");
+		command_fail(name, image, &err);
+	}
+	return status_of(&command->result);
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct command_line line;
+	struct check_command command = {.line = &line};
+	struct qc_err err;
+	int status;
+
+	if (!command_line_parse(&syntax, argc, argv, NULL, &line))
+		return line.status;
+	command.findings = json_array();
+	if (check_file(&command, &err) < 0)
+		status = command_fail(line.name, line.argument[0], &err);
+	else
+		status = finish(&command);
+	json_decref(command.findings);
+	return status;
+}

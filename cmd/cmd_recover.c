@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/* qcowtool recover: shows the journal of an interrupted transaction and settles it. */
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/byte_order.h"
+#include "cmd/command.h"
+#include "cmd/command_line.h"
+#include "cmd/emit.h"
+#include "format/disk_layout.h"
+#include "io/file_posix.h"
+#include "txn/recover.h"
+
+static const struct command_syntax syntax = {
+	.arguments = "IMAGE",
+	.least = 1,
+	.most = 1,
+	.doc = "Shows the journal that an interrupted transaction left in IMAGE, and finishes the "
+	       "transaction or drops it. With -n nothing is changed.",
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_DRY_RUN | COMMON_NO_SYNC,
+};
+
+/* The fields of sector 0 that a transaction can switch. */
+static const struct field {
+	const char *name;
+	size_t offset, bytes;
+} fields[] = {
+#define FIELD(name, member)                                                                        \
+	{                                                                                          \
+		name, offsetof(struct qc_disk_header, member),                                     \
+			sizeof(((struct qc_disk_header *)0)->member)                               \
+	}
+	FIELD("backing-file-offset", backing_file_offset),
+	FIELD("backing-file-size", backing_file_size),
+	FIELD("size", size),
+	FIELD("l1-size", l1_size),
+	FIELD("l1-table-offset", l1_table_offset),
+	FIELD("refcount-table-offset", refcount_table_offset),
+	FIELD("refcount-table-clusters", refcount_table_clusters),
+	FIELD("nb-snapshots", nb_snapshots),
+	FIELD("snapshots-offset", snapshots_offset),
+	/* What follows exists in version 3 only. */
+	FIELD("incompatible-features", incompatible_features),
+	FIELD("compatible-features", compatible_features),
+	FIELD("autoclear-features", autoclear_features),
+#undef FIELD
+};
+
+#define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
+
+static uint64_t field_value(const struct field *field, const uint8_t *sector)
+{
+	return field->bytes == 4 ? qc_load_be32(sector + field->offset)
+				 : qc_load_be64(sector + field->offset);
+}
+
+static bool has_field(const struct field *field, const uint8_t *sector)
+{
+	return field->offset < QC_HEADER_BYTES_V2
+	       || qc_load_be32(sector + offsetof(struct qc_disk_header, version)) >= 3;
+}
+
+/* --- for people --- */
+
+static int print_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
+{
+	(void)context;
+	(void)err;
+	printf("  %-16s %8" PRIu64 "  0x%010" PRIx64 "  0x%010" PRIx64 "  %s\n",
+	       qc_journal_kind_text(record->kind), record->index, record->old_host.byte,
+	       record->new_host.byte, emit_size(record->length).text);
+	return 0;
+}
+
+static void print_headers(const struct qc_journal_head *head)
+{
+	printf("Header fields:             before                after\n");
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		const struct field *field = &fields[i];
+
+		if (!has_field(field, head->before))
+			continue;
+		printf("  %-24s 0x%-16" PRIx64 "  0x%-16" PRIx64 "%s\n", field->name,
+		       field_value(field, head->before), field_value(field, head->after),
+		       field_value(field, head->before) == field_value(field, head->after) ? ""
+											   : "  *");
+	}
+}
+
+static int print_text(const char *path, struct qc_file *file, const struct qc_recover_plan *plan,
+		      bool done, struct qc_err *err)
+{
+	int status;
+
+	if (plan->state == QC_RECOVER_CLEAN) {
+		printf("%s: %s\n", path, qc_recover_state_text(plan->state));
+		return 0;
+	}
+	print_headers(&plan->journal.head);
+	printf("Journal at 0x%" PRIx64 ", %" PRIu64 " records:\n", plan->journal.offset,
+	       plan->journal.head.records);
+	printf("  %-16s %8s  %-12s  %-12s  %s\n", "kind", "index", "old", "new", "length");
+	status = qc_journal_each(file, &plan->journal, print_record, NULL, err);
+	if (status == 0)
+		printf("%s: %s%s\n", path, qc_recover_state_text(plan->state),
+		       done ? "; to be settled now" : "");
+	return status;
+}
+
+/* --- for programs --- */
+
+static int add_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
+{
+	json_t *list = context;
+	json_t *value =
+		json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind",
+			  qc_journal_kind_id(record->kind), "index", emit_number(record->index),
+			  "old-host", emit_number(record->old_host.byte), "new-host",
+			  emit_number(record->new_host.byte), "length", emit_number(record->length),
+			  "digest", emit_number(record->digest));
+
+	return json_array_append_new(list, value) == 0 ? 0 : qc_fail_memory(err);
+}
+
+static json_t *header_value(const uint8_t *sector)
+{
+	json_t *value = json_object();
+
+	for (size_t i = 0; value && i < FIELD_COUNT; i++)
+		if (has_field(&fields[i], sector))
+			json_object_set_new(value, fields[i].name,
+					    emit_number(field_value(&fields[i], sector)));
+	return value;
+}
+
+static int print_json(const char *path, struct qc_file *file, const struct qc_recover_plan *plan,
+		      bool done, struct qc_err *err)
+{
+	json_t *value = json_pack("{s:o, s:s, s:b}", "filename", emit_text(path), "state",
+				  qc_recover_state_id(plan->state), "settled",
+				  done && plan->state != QC_RECOVER_CLEAN);
+	json_t *records = json_array();
+	int status = 0;
+
+	if (!value || !records) {
+		json_decref(value);
+		json_decref(records);
+		return qc_fail_memory(err);
+	}
+	if (plan->state != QC_RECOVER_CLEAN) {
+		status = qc_journal_each(file, &plan->journal, add_record, records, err);
+		json_object_set_new(value, "before", header_value(plan->journal.head.before));
+		json_object_set_new(value, "after", header_value(plan->journal.head.after));
+	}
+	json_object_set_new(value, "records", records);
+	if (status < 0) {
+		json_decref(value);
+		return status;
+	}
+	return emit_json(value, err);
+}
+
+static int recover(const struct command_line *line, struct qc_file *file, struct qc_err *err)
+{
+	const struct common_options *common = &line->common;
+	struct qc_recover_plan plan;
+	bool act = !common->dry_run;
+	int status;
+
+	if ((status = qc_recover_look(file, &plan, err)) < 0)
+		return status;
+	act = act && plan.state != QC_RECOVER_UNDECIDABLE;
+	/* Shown first: settling removes the journal. */
+	if (common->output == OUTPUT_JSON && !common->quiet)
+		status = print_json(line->argument[0], file, &plan, act, err);
+	else if (!common->quiet)
+		status = print_text(line->argument[0], file, &plan, act, err);
+	if (status == 0 && plan.state == QC_RECOVER_UNDECIDABLE)
+		return qc_fail(err, QC_E_FORMAT, "%s", qc_recover_state_text(plan.state));
+	return status == 0 && act ? qc_recover_apply(file, &plan, err) : status;
+}
+
+int cmd_recover(int argc, char **argv)
+{
+	struct qc_file_open how = {0};
+	struct command_line line;
+	struct qc_file *file;
+	struct qc_err err;
+	int status;
+
+	if (!command_line_parse(&syntax, argc, argv, NULL, &line))
+		return line.status;
+	how.writable = !line.common.dry_run;
+	how.lock = line.common.dry_run ? QC_LOCK_READ : QC_LOCK_WRITE;
+	how.no_sync = line.common.no_sync;
+	status = qc_file_posix_open(line.argument[0], &how, &file, &err);
+	if (status == 0) {
+		status = recover(&line, file, &err);
+		qc_file_close(file);
+	}
+	return status < 0 ? command_fail(line.name, line.argument[0], &err) : EXIT_DONE;
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+/* Finds the command, runs it, and makes sure that what it printed arrived. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/command.h"
+
+/* In the order of the manual: look, then change, then mend. */
+static const struct command commands[] = {
+	{"info", "show what an image says about itself", cmd_info, false},
+	{"map", "show what each part of the disk is", cmd_map, false},
+	{"read", "copy bytes out of the disk", cmd_read, false},
+	{"create", "make a new image", cmd_create, true},
+	{"write", "change bytes of the disk, all of them or none", cmd_write, true},
+	{"snapshot-cow", "create, list, apply, delete or rename internal snapshots", cmd_snapshot_cow,
+	 true},
+	{"check", "look for corruption and leaks", cmd_check, false},
+	{"recover", "show and settle an interrupted transaction", cmd_recover, true},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static int show_help(void)
+{
+	puts("Usage: qcowtool [--version] [--help] COMMAND [OPTION...] IMAGE [ARGUMENT...]\n"
+	     "Work on qcow2 disk images that no virtual machine is using.\n"
+	     "\n"
+	     "Commands:");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (commands[i].run)
+			printf("  %-14s %s\n", commands[i].name, commands[i].summary);
+	puts("\n"
+	     "`qcowtool COMMAND --help` shows the options of a command.\n"
+	     "Exit status: 0 done or clean, 1 failed and nothing changed, 2 corrupt (check),\n"
+	     "3 leaks only (check), 4 outcome of the commit unknown, 64 wrong usage.");
+	return EXIT_DONE;
+}
+
+static int show_version(void)
+{
+	puts("qcowtool " QC_VERSION);
+	return EXIT_DONE;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (commands[i].run && strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "qcowtool %s", command->name);
+	argv[0] = name;
+	return command->run(argc, argv);
+}
+
+static int run(int argc, char **argv, const struct command **ret_command)
+{
+	if (argc < 2)
+		return command_usage("qcowtool", "no command; try 'qcowtool --help'");
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return show_help();
+	if (strcmp(argv[1], "--version") == 0)
+		return show_version();
+	if (argv[1][0] == '-')
+		return command_usage("qcowtool", "unknown option '%s'; try 'qcowtool --help'",
+				     argv[1]);
+	*ret_command = find_command(argv[1]);
+	if (!*ret_command)
+		return command_usage("qcowtool", "unknown command '%s'; try 'qcowtool --help'",
+				     argv[1]);
+	return run_command(*ret_command, argc - 1, argv + 1);
+}
+
+/*
+ * A result that nobody could read is a failure, but status 1 also says that the image is what it
+ * was. So a command that changes images keeps its status, and the line on stderr has to do.
+ */
+static int finish_output(const struct command *command, int status)
+{
+	struct qc_err err;
+	int flushed = fflush(stdout);
+
+	if (flushed == 0 && !ferror(stdout))
+		return status;
+	qc_fail_errno(&err, flushed == 0 ? EIO : errno, "cannot write the result");
+	command_fail("qcowtool", NULL, &err);
+	return status == EXIT_DONE && !(command && command->changes_images) ? EXIT_FAILED : status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command = NULL;
+	int status;
+
+	/* A full disk or a closed pipe is an error like any other, and must not kill a commit. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	status = run(argc, argv, &command);
+	return finish_output(command, status);
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One edit of one image under every crash. Each state is judged by the fast judge; of a sample the
+ * slow one reads everything and checks the image, and both must agree; the sample is recovered,
+ * which must change nothing that can be seen and leave no journal, and crashes during that recovery
+ * are tried in turn.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crash/enumerate.h"
+#include "crash/scenario.h"
+
+struct tally {
+	uint64_t states; /* judged, of all kinds */
+	uint64_t nested; /* of these: crashes during or after the recovery from a crash */
+	uint64_t full;	 /* read and checked as a whole */
+	uint64_t recovered;
+	uint64_t resumed; /* written to after the crash, ours and qemu-io's */
+	uint64_t torn_headers, false_journals;
+	uint64_t referee; /* by qemu-img check and compare */
+	uint64_t torn, leaked, corrupt, lost; /* what must stay 0 */
+	uint64_t disagreed;		      /* between fast judge, slow judge and recovery */
+};
+
+static inline uint64_t tally_bad(const struct tally *t)
+{
+	return t->torn + t->leaked + t->corrupt + t->lost + t->disagreed;
+}
+
+struct campaign {
+	const struct image_kind *image;
+	const struct edit_kind *edit;
+	struct image_bytes old, new;
+	struct crash_log log;
+	struct tally *tally;
+	const char *save_folder; /* where failing states go; NULL: nowhere */
+	const char *name;	 /* "image/edit", for messages and file names */
+	uint64_t sample;	 /* one state of so many is looked at closely */
+	uint64_t referee_sample; /* and one of so many of those by qemu-img; 0: none */
+	uint64_t random_states;
+	bool quick; /* fewer tears and nested crashes */
+	unsigned int saved;
+};
+
+void campaign_open(struct campaign *c, const struct image_kind *image, const struct edit_kind *edit);
+void campaign_close(struct campaign *c);
+
+/* The crashes of the edit itself. */
+void campaign_crashes(struct campaign *c);
+
+/* Killed anywhere, recovered or edited further by the next process, and then the power fails. */
+void campaign_kills(struct campaign *c);
+
+/* Sector 0 torn inside, and journals that are not to be believed. */
+void campaign_torn_headers(struct campaign *c);
+void campaign_false_journals(struct campaign *c);
+
+/* --- what the parts share --- */
+
+/* A run of states: what crash_enumerate() calls back with. */
+struct run_context {
+	struct campaign *campaign;
+	const struct image_bytes *base; /* where the log starts */
+	const struct crash_log *log;
+	unsigned int depth; /* crashes before this one */
+	/* What edit_after_crash makes of each version; found when first needed. */
+	struct content resumed[VERSIONS_MAX];
+	bool resumed_known[VERSIONS_MAX];
+};
+
+/* Enumerates the log from stretch `from` on; the versions are in the state already. */
+void campaign_enumerate(struct run_context *run, struct state *state, size_t from, bool tears);
+
+/* The crash_run callback: judges the state fast, and a sample of states closely. */
+bool campaign_judge(void *context, struct state *s, const struct crash_spec *spec);
+
+/* Reads, checks, recovers and resumes a state that the fast judge took for version v. */
+void campaign_look(struct run_context *run, struct state *s, const struct crash_spec *spec,
+		   size_t v);
+
+/* Counts a failure in *counter, says so, and saves the state. */
+void campaign_fail(struct run_context *run, const struct state *s, const struct crash_spec *spec,
+		   uint64_t *counter, const char *what);
+
+/* Recovers the image; false, with a reason, if that fails or leaves a journal. */
+bool recover_once(struct qc_file *file, struct crash_log *log, const char **ret_why);
+
+void image_bytes_copy(struct image_bytes *to, const uint8_t *bytes, uint64_t size);
+void image_bytes_clear(struct image_bytes *image);

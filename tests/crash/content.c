@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "crash/content.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/checked.h"
+#include "check/check.h"
+#include "crash/must.h"
+#include "image/image.h"
+#include "image/read.h"
+
+#define READ_BYTES ((size_t)1 << 16)
+
+static void take_finding(void *context, const struct qc_finding *finding)
+{
+	(void)context, (void)finding;
+}
+
+static void check(struct qc_file *file, struct content *ret)
+{
+	const struct qc_finding_sink sink = {take_finding, NULL};
+	const struct qc_check_options options = {0};
+	struct qc_check_result result;
+	struct qc_err err;
+
+	if (qc_check_run(file, &options, &sink, &result, &err) < 0) {
+		ret->corruptions++;
+		return;
+	}
+	ret->leaks = result.leaks;
+	ret->corruptions = result.corruptions + result.check_errors + (result.completed ? 0 : 1);
+}
+
+static bool digest_view(const struct qc_view *view, XXH64_state_t *digest)
+{
+	static uint8_t buffer[READ_BYTES];
+	struct qc_err err;
+	size_t now;
+
+	XXH64_update(digest, &view->disk_bytes, sizeof(view->disk_bytes));
+	for (uint64_t at = 0; at < view->disk_bytes; at += now) {
+		now = (size_t)qc_min(READ_BYTES, view->disk_bytes - at);
+		if (qc_read(view, qc_guest(at), buffer, now, &err) < 0)
+			return false;
+		XXH64_update(digest, buffer, now);
+	}
+	return true;
+}
+
+static bool digest_snapshot(const struct qc_layer *layer, const struct qc_snapshot *snapshot,
+			    XXH64_state_t *digest)
+{
+	struct qc_view view;
+	struct qc_err err;
+	bool ok;
+
+	XXH64_update(digest, snapshot->id, snapshot->id_bytes);
+	XXH64_update(digest, snapshot->name, snapshot->name_bytes);
+	XXH64_update(digest, &snapshot->date_sec, sizeof(snapshot->date_sec));
+	if (qc_view_snapshot(layer, snapshot, &view, &err) < 0)
+		return false;
+	ok = digest_view(&view, digest);
+	qc_view_clear(&view);
+	return ok;
+}
+
+static bool digest_bitmap(const struct qc_image *image, const struct qc_bitmap *bitmap,
+			  XXH64_state_t *digest)
+{
+	size_t cluster = (size_t)image->geometry.cluster_bytes;
+	uint8_t *bytes = malloc(cluster);
+	struct qc_err err;
+	bool ok = true;
+
+	must(bytes);
+	XXH64_update(digest, bitmap->name, bitmap->name_bytes);
+	XXH64_update(digest, &bitmap->flags, sizeof(bitmap->flags));
+	for (uint64_t i = 0; ok && i < bitmap->table_entries; i++) {
+		uint64_t entry;
+
+		ok = qc_file_read(image->file, bitmap->table.byte + i * 8, &entry, 8, &err) == 0;
+		entry = ok ? qc_load_be64(&entry) : 0;
+		if (entry & QC_BITMAP_TABLE_OFFSET_MASK) {
+			ok = qc_file_read(image->file, entry & QC_BITMAP_TABLE_OFFSET_MASK, bytes,
+					  cluster, &err) == 0;
+			XXH64_update(digest, bytes, cluster);
+		} else {
+			XXH64_update(digest, &entry, sizeof(entry));
+		}
+	}
+	free(bytes);
+	return ok;
+}
+
+static bool digest_all(struct qc_image *image, struct content *ret, XXH64_state_t *digest)
+{
+	struct qc_layer layer = {.file = image->file, .image = image};
+	struct qc_view view;
+
+	layer.disk_bytes = image->header.disk_bytes;
+	qc_view_active(&layer, &view);
+	XXH64_reset(digest, 0);
+	if (!digest_view(&view, digest))
+		return false;
+	ret->active = XXH64_digest(digest);
+	XXH64_reset(digest, 0);
+	for (size_t i = 0; i < image->snapshots.count; i++)
+		if (!digest_snapshot(&layer, &image->snapshots.list[i], digest))
+			return false;
+	for (size_t i = 0; i < image->bitmaps.count; i++)
+		if (!digest_bitmap(image, &image->bitmaps.list[i], digest))
+			return false;
+	XXH64_update(digest, &image->header.autoclear, sizeof(image->header.autoclear));
+	ret->rest = XXH64_digest(digest);
+	XXH64_update(digest, &ret->active, sizeof(ret->active));
+	ret->digest = XXH64_digest(digest);
+	return true;
+}
+
+void content_of(struct qc_file *file, struct content *ret)
+{
+	XXH64_state_t *digest = XXH64_createState();
+	struct qc_image *image;
+	struct qc_err err;
+
+	must(digest);
+	*ret = (struct content){0};
+	if (qc_image_open(file, NULL, &image, &err) == 0) {
+		ret->readable = digest_all(image, ret, digest);
+		qc_image_close(image);
+	}
+	check(file, ret);
+	XXH64_freeState(digest);
+}

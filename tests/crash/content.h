@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/* The slow judge: what an image holds, found by reading all of it, and whether it is sound. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/file.h"
+
+struct content {
+	bool readable;
+	uint64_t digest; /* guest bytes of the active disk and of every snapshot, and the bitmaps */
+	uint64_t active; /* guest bytes of the active disk alone */
+	uint64_t rest;	 /* of all the others */
+	uint64_t leaks, corruptions;
+};
+
+/* Never fails: what cannot be read or checked counts as a corruption. */
+void content_of(struct qc_file *file, struct content *ret);
+
+/* Readable, and with nothing to complain about. */
+static inline bool content_is_sound(const struct content *c)
+{
+	return c->readable && c->leaks == 0 && c->corruptions == 0;
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The enumerator against broken protocols: it must find what is wrong with them. And the fast judge
+ * against the slow one, on every single state.
+ */
+#pragma once
+
+void control_run(unsigned int *passed, unsigned int *failed);

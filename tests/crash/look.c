@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/* What is done with one state of a sample. */
+#include "crash/campaign.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "crash/buffer_file.h"
+#include "crash/must.h"
+#include "crash/referee.h"
+#include "txn/recover.h"
+
+bool recover_once(struct qc_file *file, struct crash_log *log, const char **ret_why)
+{
+	struct qc_file *watched = record_file_open(file, log);
+	struct qc_recover_plan plan;
+	struct qc_err err;
+	const char *why = NULL;
+	size_t done;
+
+	if (qc_recover_look(watched, &plan, &err) < 0)
+		why = "recovery cannot look";
+	else if (plan.state == QC_RECOVER_UNDECIDABLE)
+		why = "recovery cannot decide";
+	else if (qc_recover_apply(watched, &plan, &err) < 0)
+		why = "recovery fails";
+	done = log->count;
+	if (!why && (qc_recover_look(watched, &plan, &err) < 0 || plan.state != QC_RECOVER_CLEAN))
+		why = "recovery leaves a journal";
+	if (!why && (qc_recover_apply(watched, &plan, &err) < 0 || log->count != done))
+		why = "recovery of a clean image changes it";
+	qc_file_close(watched);
+	*ret_why = why;
+	return !why;
+}
+
+/* Crashes during the recovery of the state, which is sound and must stay what it is. */
+static void look_nested(struct run_context *outer, struct state *s, const struct crash_log *log)
+{
+	const struct image_bytes base = {s->bytes, s->size};
+	struct run_context run = {
+		.campaign = outer->campaign,
+		.base = &base,
+		.log = log,
+		.depth = outer->depth + 1,
+	};
+	struct state inner;
+
+	state_init(&inner, s->bytes, s->size, crash_log_room(log, s->size));
+	state_add_version(&inner, s->bytes, s->size);
+	campaign_enumerate(&run, &inner, 0, !outer->campaign->quick);
+	state_clear(&inner);
+}
+
+static void look_recover(struct run_context *run, struct state *s, const struct crash_spec *spec,
+			 size_t v)
+{
+	struct tally *t = run->campaign->tally;
+	struct crash_log log = {0};
+	struct buffer_file file;
+	struct content content;
+	const char *why;
+
+	buffer_file_init(&file);
+	buffer_file_set(&file, s->bytes, s->size);
+	t->recovered++;
+	if (recover_once(&file.base, &log, &why)) {
+		content_of(&file.base, &content);
+		if (!content_is_sound(&content))
+			why = "recovery damages the image";
+		else if (content.digest != s->versions[v].content.digest)
+			why = "recovery changes what the image holds";
+	}
+	if (why)
+		campaign_fail(run, s, spec, &t->disagreed, why);
+	else if (run->depth < 2 && log.count > 0)
+		look_nested(run, s, &log);
+	crash_log_clear(&log);
+	buffer_file_clear(&file);
+}
+
+/* What edit_after_crash makes of an image. */
+static void resume(const uint8_t *bytes, uint64_t size, struct content *ret)
+{
+	struct crash_log log = {0};
+	struct buffer_file file;
+
+	buffer_file_init(&file);
+	buffer_file_set(&file, bytes, size);
+	edit_run(&edit_after_crash, 900, &file.base, &log);
+	content_of(&file.base, ret);
+	crash_log_clear(&log);
+	buffer_file_clear(&file);
+}
+
+static void look_resume(struct run_context *run, struct state *s, const struct crash_spec *spec,
+			size_t v)
+{
+	const struct version *version = &s->versions[v];
+	struct content content;
+
+	if (!run->resumed_known[v]) {
+		resume(version->bytes, version->size, &run->resumed[v]);
+		must(content_is_sound(&run->resumed[v]));
+		must(run->resumed[v].active != version->content.active);
+		run->resumed_known[v] = true;
+	}
+	run->campaign->tally->resumed++;
+	resume(s->bytes, s->size, &content);
+	if (!content_is_sound(&content) || content.digest != run->resumed[v].digest)
+		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
+			      "the next transaction meets something else");
+}
+
+/* A guest goes on with what it finds; nobody recovers. */
+static void look_guest(struct run_context *run, struct state *s, const struct crash_spec *spec,
+		       size_t v)
+{
+	const struct version *version = &s->versions[v];
+	uint64_t cluster = UINT64_C(1) << run->campaign->image->cluster_bits;
+	struct image_bytes after, like;
+	struct content content, expected;
+	struct buffer_file file;
+
+	image_bytes_copy(&after, s->bytes, s->size);
+	image_bytes_copy(&like, version->bytes, version->size);
+	must(referee_writes(&like, cluster / 2, cluster));
+	buffer_file_init(&file);
+	buffer_file_show(&file, like.bytes, like.size);
+	content_of(&file.base, &expected);
+	if (referee_writes(&after, cluster / 2, cluster)) {
+		buffer_file_show(&file, after.bytes, after.size);
+		content_of(&file.base, &content);
+	} else {
+		content = (struct content){0};
+	}
+	run->campaign->tally->resumed++;
+	if (!content_is_sound(&content) || content.rest != expected.rest
+	    || content.active != expected.active)
+		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
+			      "a guest that goes on meets something else");
+	image_bytes_clear(&after);
+	image_bytes_clear(&like);
+}
+
+void campaign_look(struct run_context *run, struct state *s, const struct crash_spec *spec,
+		   size_t v)
+{
+	const struct version *version = &s->versions[v];
+	struct campaign *c = run->campaign;
+	struct buffer_file file;
+	struct content content;
+
+	c->tally->full++;
+	buffer_file_init(&file);
+	buffer_file_show(&file, s->bytes, s->size);
+	content_of(&file.base, &content);
+	if (!content_is_sound(&content) || content.digest != version->content.digest) {
+		campaign_fail(run, s, spec, &c->tally->disagreed, "the judges disagree");
+		return;
+	}
+	look_recover(run, s, spec, v);
+	if (c->tally->full % 4 == 0)
+		look_resume(run, s, spec, v);
+	if (c->referee_sample && c->tally->full % c->referee_sample == 0) {
+		c->tally->referee++;
+		if (!referee_agrees(s->bytes, s->size, version->bytes, version->size))
+			campaign_fail(run, s, spec, &c->tally->disagreed, "qemu-img objects");
+		look_guest(run, s, spec, v);
+	}
+}

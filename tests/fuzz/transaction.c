@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Edits of an image that may be anything. A transaction is refused and leaves every byte as it was,
+ * or it is committed: then the image opens, its check says nothing worse than before, the journal is
+ * gone, and what was written can be read.
+ *
+ * The input is four edits of EDIT_BYTES each, then the image.
+ */
+#include "base/byte_order.h"
+#include "base/checked.h"
+#include "check/check.h"
+#include "fuzz/fuzz.h"
+#include "image/image.h"
+#include "io/file_mem.h"
+#include "txn/journal.h"
+#include "txn/recover.h"
+#include "txn/snapshot.h"
+#include "txn/txn.h"
+
+#define EDITS 4
+#define EDIT_BYTES 8
+#define PATTERN_BYTES ((size_t)1 << 16)
+
+enum edit_kind {
+	EDIT_NOTHING,
+	EDIT_WRITE,
+	EDIT_ZERO,
+	EDIT_DISCARD,
+	EDIT_GROW,
+	EDIT_SNAPSHOT_CREATE, /* this and those below: the only edit of its transaction */
+	EDIT_SNAPSHOT_APPLY,
+	EDIT_SNAPSHOT_DELETE,
+	EDIT_SNAPSHOT_RENAME,
+	EDIT_KINDS,
+};
+
+struct edit {
+	enum edit_kind kind;
+	uint64_t at, length;
+};
+
+static struct edit edit_of(const uint8_t *bytes, uint64_t disk_bytes)
+{
+	struct edit edit = {
+		.kind = (enum edit_kind)(bytes[0] % EDIT_KINDS),
+		.at = (uint64_t)qc_load_be32(bytes + 2) << (bytes[1] >> 4),
+		.length = (uint64_t)qc_load_be16(bytes + 6) << (bytes[1] & 15),
+	};
+
+	if (disk_bytes > 0)
+		edit.at %= disk_bytes;
+	/* Any place, but hardly ever one past the end, where nothing is left to be tested. */
+	if (edit.kind != EDIT_GROW && qc_range_fits(edit.at, 0, disk_bytes))
+		edit.length = qc_min(edit.length, disk_bytes - edit.at);
+	if (edit.kind == EDIT_WRITE)
+		edit.length = qc_min(edit.length, PATTERN_BYTES);
+	return edit;
+}
+
+static const uint8_t *pattern(void)
+{
+	static uint8_t bytes[PATTERN_BYTES];
+
+	for (size_t i = 0; i < sizeof(bytes) && bytes[1] == 0; i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 251);
+	return bytes;
+}
+
+static int snapshot_edit(struct qc_txn *txn, const struct edit *edit, size_t count,
+			 struct qc_err *err)
+{
+	const struct qc_snapshot_date date = {1700000000, 0};
+
+	if (edit->kind == EDIT_SNAPSHOT_CREATE)
+		return qc_txn_snapshot_create(txn, "fuzz", date, err);
+	if (count == 0)
+		return qc_fail(err, QC_E_NOT_FOUND, "no snapshot");
+	if (edit->kind == EDIT_SNAPSHOT_APPLY)
+		return qc_txn_snapshot_apply(txn, edit->at % count, err);
+	if (edit->kind == EDIT_SNAPSHOT_DELETE)
+		return qc_txn_snapshot_delete(txn, edit->at % count, err);
+	return qc_txn_snapshot_rename(txn, edit->at % count, "other", err);
+}
+
+static int apply(struct qc_txn *txn, const struct edit *edit, size_t snapshots, struct qc_err *err)
+{
+	struct qc_guest at = qc_guest(edit->at);
+
+	switch (edit->kind) {
+	case EDIT_NOTHING:
+		return 0;
+	case EDIT_WRITE:
+		return qc_txn_write(txn, at, pattern(), (size_t)edit->length, err);
+	case EDIT_ZERO:
+		return qc_txn_zero(txn, at, edit->length, err);
+	case EDIT_DISCARD:
+		return qc_txn_discard(txn, at, edit->length, err);
+	case EDIT_GROW:
+		return qc_txn_grow(txn, qc_txn_disk_bytes(txn) + edit->length, err);
+	default:
+		return snapshot_edit(txn, edit, snapshots, err);
+	}
+}
+
+static int run_edits(struct qc_image *image, const uint8_t *edits, struct qc_err *err)
+{
+	const struct qc_txn_options options = {.compress = (edits[0] & 0x80) != 0};
+	struct qc_txn_report report;
+	struct qc_txn *txn;
+	size_t snapshots = image->snapshots.count;
+
+	if (qc_txn_begin(image, NULL, &options, &txn, err) < 0)
+		return -1;
+	for (unsigned int i = 0; i < EDITS; i++) {
+		struct edit edit = edit_of(edits + i * EDIT_BYTES, qc_txn_disk_bytes(txn));
+
+		if (edit.kind >= EDIT_SNAPSHOT_CREATE && i > 0)
+			continue;
+		if (apply(txn, &edit, snapshots, err) < 0) {
+			qc_txn_abort(txn);
+			return -1;
+		}
+		if (edit.kind >= EDIT_SNAPSHOT_CREATE)
+			break;
+	}
+	return qc_txn_commit(txn, &report, err);
+}
+
+static bool check(struct qc_file *file, struct qc_check_result *ret)
+{
+	const struct qc_check_options options = {0};
+	unsigned int findings;
+	struct qc_finding_sink sink = fuzz_sink(&findings);
+	struct qc_err err;
+
+	return qc_check_run(file, &options, &sink, ret, &err) == 0;
+}
+
+static void check_not_worse(struct qc_file *file, const struct qc_check_result *before)
+{
+	struct qc_check_result after = {0};
+
+	FUZZ_MUST(check(file, &after));
+	if (after.corruptions > before->corruptions || after.leaks > before->leaks
+	    || after.check_errors > before->check_errors) {
+		fprintf(stderr,
+			"corruptions %llu -> %llu, leaks %llu -> %llu, check errors %llu -> %llu\n",
+			(unsigned long long)before->corruptions,
+			(unsigned long long)after.corruptions, (unsigned long long)before->leaks,
+			(unsigned long long)after.leaks, (unsigned long long)before->check_errors,
+			(unsigned long long)after.check_errors);
+		abort();
+	}
+}
+
+static void check_committed(struct qc_file *file, const struct qc_check_result *before)
+{
+	struct qc_journal journal;
+	struct qc_image *image;
+	bool found = true;
+	struct qc_err err;
+
+	FUZZ_MUST(qc_journal_find(file, &found, &journal, &err) == 0 && !found);
+	FUZZ_MUST(qc_image_open(file, NULL, &image, &err) == 0);
+	qc_image_close(image);
+	check_not_worse(file, before);
+}
+
+/* As ops/edit.h does it: what an earlier crash left is settled first. */
+static bool settle(struct qc_file *file)
+{
+	struct qc_recover_plan plan;
+	struct qc_err err;
+
+	return qc_recover_look(file, &plan, &err) == 0 && plan.state != QC_RECOVER_UNDECIDABLE
+	       && qc_recover_apply(file, &plan, &err) == 0;
+}
+
+static void edit_file(struct qc_file *file, const uint8_t *edits)
+{
+	struct qc_check_result before = {0};
+	uint64_t length = file->bytes;
+	uint8_t *copy = malloc((size_t)length + 1);
+	struct qc_image *image;
+	struct qc_err err;
+	int status;
+
+	FUZZ_MUST(copy != NULL);
+	memcpy(copy, qc_file_mem_bytes(file), (size_t)length);
+	if (qc_image_open(file, NULL, &image, &err) == 0) {
+		FUZZ_MUST(check(file, &before));
+		status = run_edits(image, edits, &err);
+		qc_image_close(image);
+		if (status == 0) {
+			check_committed(file, &before);
+		} else {
+			FUZZ_MUST(file->bytes == length);
+			FUZZ_MUST(memcmp(copy, qc_file_mem_bytes(file), (size_t)length) == 0);
+		}
+	}
+	free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	struct qc_file *file;
+	struct qc_err err;
+
+	if (length <= EDITS * EDIT_BYTES)
+		return 0;
+	FUZZ_MUST(qc_file_mem_open(bytes + EDITS * EDIT_BYTES, length - EDITS * EDIT_BYTES, &file,
+				   &err) == 0);
+	if (settle(file))
+		edit_file(file, bytes);
+	qc_file_close(file);
+	return 0;
+}

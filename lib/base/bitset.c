@@ -68,6 +68,18 @@ void qc_bitset_remove_range(struct qc_bitset *set, uint64_t first, uint64_t coun
 		set->words[start / 64] &= ~mask_in_word(start, first, end);
 }
 
+bool qc_bitset_has_range(const struct qc_bitset *set, uint64_t first, uint64_t count)
+{
+	uint64_t end = first + count;
+
+	if (end > set->bits)
+		return count == 0;
+	for (uint64_t start = qc_align_down(first, 64); start < end; start += 64)
+		if ((~set->words[start / 64] & mask_in_word(start, first, end)) != 0)
+			return false;
+	return true;
+}
+
 /* Scans for the first bit that is set in (word ^ flip). */
 static uint64_t scan(const struct qc_bitset *set, uint64_t from, uint64_t flip)
 {

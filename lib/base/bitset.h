@@ -39,6 +39,9 @@ static inline void qc_bitset_remove(struct qc_bitset *set, uint64_t member)
 void qc_bitset_add_range(struct qc_bitset *set, uint64_t first, uint64_t count);
 void qc_bitset_remove_range(struct qc_bitset *set, uint64_t first, uint64_t count);
 
+/* Whether all of first .. first + count - 1 are members; they may lie beyond set->bits. */
+bool qc_bitset_has_range(const struct qc_bitset *set, uint64_t first, uint64_t count);
+
 /* The first member, or non-member, at or after from; set->bits if there is none. */
 uint64_t qc_bitset_next(const struct qc_bitset *set, uint64_t from);
 uint64_t qc_bitset_next_absent(const struct qc_bitset *set, uint64_t from);

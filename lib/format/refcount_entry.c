@@ -89,11 +89,15 @@ uint64_t qc_refcount_next_used(const struct qc_geometry *g, const uint8_t *block
 	return (index * 64 + (uint64_t)__builtin_ctzll(word)) >> order;
 }
 
-/* A one at the lowest bit of each count of the word that is zero. */
-static uint64_t zero_counts(uint32_t order, uint64_t word)
+/* A one at the lowest bit of each count of a word. */
+static uint64_t lowest_bits(uint32_t order)
 {
-	uint64_t lowest = order == 6 ? 1 : UINT64_MAX / ((UINT64_C(1) << (1u << order)) - 1);
+	return order == 6 ? 1 : UINT64_MAX / ((UINT64_C(1) << (1u << order)) - 1);
+}
 
+/* Those of them whose count is zero. */
+static uint64_t zero_counts(uint32_t order, uint64_t lowest, uint64_t word)
+{
 	for (uint32_t step = 0; step < order; step++)
 		word |= word >> (1u << step);
 	return ~word & lowest;
@@ -104,15 +108,61 @@ uint64_t qc_refcount_next_free(const struct qc_geometry *g, const uint8_t *block
 	uint32_t order = g->refcount_order;
 	uint64_t words = g->cluster_bytes / 8;
 	uint64_t index = from >> (6 - order);
-	uint64_t zero;
+	uint64_t lowest = lowest_bits(order);
+	uint64_t highest = lowest << ((1u << order) - 1);
+	uint64_t word, zeroes;
 
 	if (from >= g->refcounts_per_block)
 		return g->refcounts_per_block;
-	zero = zero_counts(order, load_word(block, index)) & mask_from(g, from);
-	while (zero == 0) {
-		if (++index == words)
-			return g->refcounts_per_block;
-		zero = zero_counts(order, load_word(block, index));
+	zeroes = zero_counts(order, lowest, load_word(block, index)) & mask_from(g, from);
+	while (zeroes == 0) {
+		/* Taking one from each count sets the highest bit of one that is zero, if any is. */
+		do {
+			if (++index == words)
+				return g->refcounts_per_block;
+			word = load_word(block, index);
+		} while (((word - lowest) & ~word & highest) == 0);
+		zeroes = zero_counts(order, lowest, word);
 	}
-	return (index * 64 + (uint64_t)__builtin_ctzll(zero)) >> order;
+	return (index * 64 + (uint64_t)__builtin_ctzll(zeroes)) >> order;
+}
+
+/* The usual width, without a look at the width for each count. */
+static uint64_t step_16_bits(uint8_t *at, uint64_t count, bool add, uint64_t *ret_zeroed)
+{
+	const uint16_t end = add ? UINT16_MAX : 0;
+	uint64_t done, zeroed = 0;
+
+	for (done = 0; done < count; done++, at += 2) {
+		uint16_t value = qc_load_be16(at);
+
+		if (value == end)
+			break;
+		value = (uint16_t)(add ? value + 1 : value - 1);
+		zeroed += value == 0;
+		qc_store_be16(at, value);
+	}
+	*ret_zeroed += zeroed;
+	return done;
+}
+
+uint64_t qc_refcount_step(const struct qc_geometry *g, uint8_t *block, uint64_t first,
+			  uint64_t count, bool add, uint64_t *ret_zeroed)
+{
+	const uint64_t end = add ? g->refcount_max : 0;
+	uint64_t done;
+
+	assert(count <= g->refcounts_per_block && first <= g->refcounts_per_block - count);
+	if (g->refcount_order == 4)
+		return step_16_bits(block + first * 2, count, add, ret_zeroed);
+	for (done = 0; done < count; done++) {
+		uint64_t value = qc_refcount_get(g, block, first + done);
+
+		if (value == end)
+			break;
+		value = add ? value + 1 : value - 1;
+		*ret_zeroed += value == 0;
+		qc_refcount_set(g, block, first + done, value);
+	}
+	return done;
 }

@@ -20,3 +20,11 @@ void qc_refcount_set(const struct qc_geometry *g, uint8_t *block, uint64_t index
 /* The first index at or after from whose count is not zero (is zero); refcounts_per_block if none. */
 uint64_t qc_refcount_next_used(const struct qc_geometry *g, const uint8_t *block, uint64_t from);
 uint64_t qc_refcount_next_free(const struct qc_geometry *g, const uint8_t *block, uint64_t from);
+
+/*
+ * Adds 1 to each of `count` counts from `first` on, or takes 1 from them, and returns how many were
+ * changed: fewer than `count` if it came to one that is at the end of its width (at 0). *ret_zeroed
+ * grows by those that became 0.
+ */
+uint64_t qc_refcount_step(const struct qc_geometry *g, uint8_t *block, uint64_t first,
+			  uint64_t count, bool add, uint64_t *ret_zeroed);

@@ -98,6 +98,29 @@ static void an_empty_set_works_and_can_grow(void **state)
 	qc_bitset_clear(&set);
 }
 
+static void a_range_is_a_member_if_all_of_it_is(void **state)
+{
+	struct qc_bitset set;
+
+	(void)state;
+	assert_true(qc_bitset_init(&set, 200));
+	qc_bitset_add_range(&set, 10, 150);
+	assert_true(qc_bitset_has_range(&set, 10, 150));
+	assert_true(qc_bitset_has_range(&set, 63, 2));
+	assert_true(qc_bitset_has_range(&set, 64, 64));
+	assert_true(qc_bitset_has_range(&set, 5, 0));
+	assert_false(qc_bitset_has_range(&set, 9, 150));
+	assert_false(qc_bitset_has_range(&set, 11, 150));
+	assert_false(qc_bitset_has_range(&set, 159, 2));
+	qc_bitset_remove(&set, 100);
+	assert_false(qc_bitset_has_range(&set, 10, 150));
+	assert_true(qc_bitset_has_range(&set, 101, 59));
+	qc_bitset_add_range(&set, 0, 200);
+	assert_true(qc_bitset_has_range(&set, 0, 200));
+	assert_false(qc_bitset_has_range(&set, 199, 2));
+	qc_bitset_clear(&set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +129,7 @@ int main(void)
 		cmocka_unit_test(scans_stop_at_the_end_of_the_set),
 		cmocka_unit_test(growing_keeps_members_and_adds_none),
 		cmocka_unit_test(an_empty_set_works_and_can_grow),
+		cmocka_unit_test(a_range_is_a_member_if_all_of_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

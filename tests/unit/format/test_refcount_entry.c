@@ -134,6 +134,33 @@ static void scans_of_uniform_blocks_reach_the_end(void **state)
 	}
 }
 
+static void stepping_stops_at_the_ends_of_the_width(void **state)
+{
+	static uint8_t block[512];
+	struct qc_geometry g;
+
+	(void)state;
+	for (uint32_t order = 0; order <= QC_REFCOUNT_ORDER_MAX; order++) {
+		uint64_t zeroed = 0;
+
+		qc_geometry_init(&g, 3, 9, order, false, false);
+		memset(block, 0, sizeof(block));
+		qc_refcount_set(&g, block, 5, g.refcount_max);
+		assert_int_equal(qc_refcount_step(&g, block, 2, 8 - 2, true, &zeroed), 3);
+		for (uint64_t i = 0; i < 8; i++)
+			assert_int_equal(qc_refcount_get(&g, block, i),
+					 i == 5		      ? g.refcount_max
+					 : i >= 2 && i < 5 ? 1
+							   : 0);
+		assert_int_equal(zeroed, 0);
+		assert_int_equal(qc_refcount_step(&g, block, 3, 5, false, &zeroed), 3);
+		assert_int_equal(zeroed, order == 0 ? 3 : 2); /* 1 is the most that one bit holds */
+		assert_int_equal(qc_refcount_get(&g, block, 5), g.refcount_max - 1);
+		assert_int_equal(qc_refcount_get(&g, block, 2), 1);
+		assert_int_equal(qc_refcount_step(&g, block, 6, 1, false, &zeroed), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +170,7 @@ int main(void)
 		cmocka_unit_test(scans_agree_with_counting),
 		cmocka_unit_test(a_count_with_any_single_bit_is_not_zero),
 		cmocka_unit_test(scans_of_uniform_blocks_reach_the_end),
+		cmocka_unit_test(stepping_stops_at_the_ends_of_the_width),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "cmd/command_line.h"
 #include "cmd/emit.h"
 #include "format/disk_layout.h"
+#include "image/image.h"
 #include "io/file_posix.h"
 #include "txn/recover.h"
 
@@ -87,39 +88,38 @@ static void print_headers(const struct qc_journal_head *head)
 	}
 }
 
-static int print_text(const char *path, struct qc_file *file, const struct qc_recover_plan *plan,
-		      bool done, struct qc_err *err)
+static int print_text(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)
 {
-	int status;
-
-	if (plan->state == QC_RECOVER_CLEAN) {
-		printf("%s: %s\n", path, qc_recover_state_text(plan->state));
+	if (plan->state == QC_RECOVER_CLEAN)
 		return 0;
-	}
 	print_headers(&plan->journal.head);
 	printf("Journal at 0x%" PRIx64 ", %" PRIu64 " records:\n", plan->journal.offset,
 	       plan->journal.head.records);
 	printf("  %-16s %8s  %-12s  %-12s  %s\n", "kind", "index", "old", "new", "length");
-	status = qc_journal_each(file, &plan->journal, print_record, NULL, err);
-	if (status == 0)
-		printf("%s: %s%s\n", path, qc_recover_state_text(plan->state),
-		       done ? "; to be settled now" : "");
-	return status;
+	return qc_journal_each(file, &plan->journal, print_record, NULL, err);
 }
 
 /* --- for programs --- */
 
+#define RECORDS_LISTED_MAX 10000
+
 static int add_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
 {
 	json_t *list = context;
-	json_t *value =
-		json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind",
-			  qc_journal_kind_id(record->kind), "index", emit_number(record->index),
-			  "old-host", emit_number(record->old_host.byte), "new-host",
-			  emit_number(record->new_host.byte), "length", emit_number(record->length),
-			  "digest", emit_number(record->digest));
+	char digest[24];
 
-	return json_array_append_new(list, value) == 0 ? 0 : qc_fail_memory(err);
+	if (json_array_size(list) == RECORDS_LISTED_MAX)
+		return 0;
+	snprintf(digest, sizeof(digest), "0x%016" PRIx64, record->digest);
+	if (json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:s}", "kind",
+						  qc_journal_kind_id(record->kind), "index",
+						  emit_number(record->index), "old-host",
+						  emit_number(record->old_host.byte), "new-host",
+						  emit_number(record->new_host.byte), "length",
+						  emit_number(record->length), "digest", digest))
+	    < 0)
+		return qc_fail_memory(err);
+	return 0;
 }
 
 static json_t *header_value(const uint8_t *sector)
@@ -133,51 +133,85 @@ static json_t *header_value(const uint8_t *sector)
 	return value;
 }
 
-static int print_json(const char *path, struct qc_file *file, const struct qc_recover_plan *plan,
-		      bool done, struct qc_err *err)
+/* All of the journal, which is gone once it is settled. */
+static int make_json(const char *path, struct qc_file *file, const struct qc_recover_plan *plan,
+		     json_t **ret, struct qc_err *err)
 {
-	json_t *value = json_pack("{s:o, s:s, s:b}", "filename", emit_text(path), "state",
-				  qc_recover_state_id(plan->state), "settled",
-				  done && plan->state != QC_RECOVER_CLEAN);
+	json_t *value = json_pack("{s:o, s:s}", "filename", emit_text(path), "state",
+				  qc_recover_state_id(plan->state));
 	json_t *records = json_array();
 	int status = 0;
 
-	if (!value || !records) {
-		json_decref(value);
-		json_decref(records);
-		return qc_fail_memory(err);
-	}
 	if (plan->state != QC_RECOVER_CLEAN) {
 		status = qc_journal_each(file, &plan->journal, add_record, records, err);
 		json_object_set_new(value, "before", header_value(plan->journal.head.before));
 		json_object_set_new(value, "after", header_value(plan->journal.head.after));
+		if (plan->journal.head.records > RECORDS_LISTED_MAX)
+			json_object_set_new(value, "records-omitted",
+					    emit_number(plan->journal.head.records
+							- RECORDS_LISTED_MAX));
 	}
-	json_object_set_new(value, "records", records);
-	if (status < 0) {
+	if (json_object_set_new(value, "records", records) < 0 && status == 0)
+		status = qc_fail_memory(err);
+	if (status < 0)
 		json_decref(value);
+	else
+		*ret = value;
+	return status;
+}
+
+/* --- doing it --- */
+
+static int settle(struct qc_file *file, const struct qc_recover_plan *plan, bool dry_run,
+		  bool *ret_settled, struct qc_err *err)
+{
+	struct qc_image *image;
+	int status;
+
+	*ret_settled = false;
+	if (plan->state == QC_RECOVER_UNDECIDABLE)
+		return qc_fail(err, QC_E_FORMAT, "%s", qc_recover_state_text(plan->state));
+	if (plan->state == QC_RECOVER_CLEAN) {
+		/* Nothing to do; but say so of an image only. */
+		if ((status = qc_image_open(file, NULL, &image, err)) == 0)
+			qc_image_close(image);
 		return status;
 	}
-	return emit_json(value, err);
+	if (dry_run)
+		return 0;
+	status = qc_recover_apply(file, plan, err);
+	*ret_settled = status == 0;
+	return status;
 }
 
 static int recover(const struct command_line *line, struct qc_file *file, struct qc_err *err)
 {
 	const struct common_options *common = &line->common;
+	bool json = common->output == OUTPUT_JSON && !common->quiet;
+	bool text = common->output == OUTPUT_HUMAN && !common->quiet;
 	struct qc_recover_plan plan;
-	bool act = !common->dry_run;
+	json_t *value = NULL;
+	bool settled;
 	int status;
 
-	if ((status = qc_recover_look(file, &plan, err)) < 0)
+	if ((status = qc_recover_look(file, &plan, err)) < 0
+	    || (json && (status = make_json(line->argument[0], file, &plan, &value, err)) < 0)
+	    || (text && (status = print_text(file, &plan, err)) < 0))
 		return status;
-	act = act && plan.state != QC_RECOVER_UNDECIDABLE;
-	/* Shown first: settling removes the journal. */
-	if (common->output == OUTPUT_JSON && !common->quiet)
-		status = print_json(line->argument[0], file, &plan, act, err);
-	else if (!common->quiet)
-		status = print_text(line->argument[0], file, &plan, act, err);
-	if (status == 0 && plan.state == QC_RECOVER_UNDECIDABLE)
-		return qc_fail(err, QC_E_FORMAT, "%s", qc_recover_state_text(plan.state));
-	return status == 0 && act ? qc_recover_apply(file, &plan, err) : status;
+	status = settle(file, &plan, common->dry_run, &settled, err);
+	if (json && (status == 0 || plan.state != QC_RECOVER_CLEAN)) {
+		struct qc_err print_err;
+
+		json_object_set_new(value, "settled", json_boolean(settled));
+		if (emit_json(value, &print_err) < 0 && status == 0)
+			status = qc_fail(err, print_err.code, "%s", print_err.text);
+	} else {
+		json_decref(value);
+	}
+	if (text && status == 0)
+		printf("%s: %s%s\n", line->argument[0], qc_recover_state_text(plan.state),
+		       settled ? "; settled" : "");
+	return status;
 }
 
 int cmd_recover(int argc, char **argv)

@@ -11,10 +11,11 @@
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "cmd/patches.h"
+#include "format/limits.h"
 #include "io/file_posix.h"
 #include "ops/edit.h"
 
-#define COPY_BYTES ((size_t)1 << 20)
+#define COPY_BYTES ((uint64_t)1 << QC_CLUSTER_BITS_MAX)
 #define DISK_UNIT 512 /* a disk's size is a multiple of it; qemu-img rounds down what is not */
 
 enum {
@@ -121,34 +122,39 @@ static int expect(struct qc_txn *txn, const struct patch *patch, struct qc_err *
 	return status;
 }
 
+/* The next chunk of a long patch: it ends where the largest clusters do, so none is cut in two. */
+static size_t next_chunk(const struct patch *patch, uint64_t done)
+{
+	return (size_t)qc_min(COPY_BYTES - (patch->at + done) % COPY_BYTES, patch->length - done);
+}
+
 static int write_fill(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
 {
-	size_t chunk = (size_t)qc_min(patch->length, COPY_BYTES);
-	QC_AUTOFREE uint8_t *bytes = malloc(chunk + 1);
+	size_t most = (size_t)qc_min(patch->length, COPY_BYTES), now;
+	QC_AUTOFREE uint8_t *bytes = malloc(most + 1);
 	int status = 0;
 
 	if (!bytes)
 		return qc_fail_memory(err);
-	memset(bytes, patch->fill, chunk);
-	for (uint64_t done = 0; status == 0 && done < patch->length; done += chunk)
-		status = qc_txn_write(txn, qc_guest(patch->at + done), bytes,
-				      (size_t)qc_min(chunk, patch->length - done), err);
+	memset(bytes, patch->fill, most);
+	for (uint64_t done = 0; status == 0 && done < patch->length; done += now) {
+		now = next_chunk(patch, done);
+		status = qc_txn_write(txn, qc_guest(patch->at + done), bytes, now, err);
+	}
 	return status;
 }
 
-/* Chunks end where clusters do, so that none is written in two parts. */
 static int write_file(struct qc_txn *txn, const struct patch *patch, struct qc_file *file,
 		      struct qc_err *err)
 {
-	QC_AUTOFREE uint8_t *bytes = malloc(2 * COPY_BYTES);
+	QC_AUTOFREE uint8_t *bytes = malloc(COPY_BYTES);
 	size_t now;
 	int status = 0;
 
 	if (!bytes)
 		return qc_fail_memory(err);
 	for (uint64_t done = 0; status == 0 && done < patch->length; done += now) {
-		now = (size_t)(2 * COPY_BYTES - (patch->at + done) % (2 * COPY_BYTES));
-		now = (size_t)qc_min(now, patch->length - done);
+		now = next_chunk(patch, done);
 		status = qc_file_read(file, done, bytes, now, err);
 		if (status < 0)
 			return qc_err_context(err, "%s", patch->path);

@@ -39,6 +39,7 @@ int cmd_create(int argc, char **argv) __attribute__((weak));
 int cmd_info(int argc, char **argv) __attribute__((weak));
 int cmd_map(int argc, char **argv) __attribute__((weak));
 int cmd_read(int argc, char **argv) __attribute__((weak));
+int cmd_rebase(int argc, char **argv) __attribute__((weak));
 int cmd_recover(int argc, char **argv) __attribute__((weak));
 int cmd_snapshot_cow(int argc, char **argv) __attribute__((weak));
 int cmd_write(int argc, char **argv) __attribute__((weak));

@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{"write", "change bytes of the disk, all of them or none", cmd_write, true},
 	{"snapshot-cow", "create, list, apply, delete or rename internal snapshots", cmd_snapshot_cow,
 	 true},
+	{"rebase", "put an image on another backing file", cmd_rebase, true},
 	{"check", "look for corruption and leaks", cmd_check, false},
 	{"recover", "show and settle an interrupted transaction", cmd_recover, true},
 };

@@ -42,22 +42,12 @@ bool qc_bitset_grow(struct qc_bitset *set, uint64_t bits)
 	return true;
 }
 
-/* The bits of one word that lie in [first, end), where word covers word_start .. word_start + 63. */
-static uint64_t mask_in_word(uint64_t word_start, uint64_t first, uint64_t end)
-{
-	uint64_t low = first > word_start ? first - word_start : 0;
-	uint64_t high = end - word_start < 64 ? end - word_start : 64;
-	uint64_t below_high = high == 64 ? UINT64_MAX : (UINT64_C(1) << high) - 1;
-
-	return below_high & ~((UINT64_C(1) << low) - 1);
-}
-
 void qc_bitset_add_range(struct qc_bitset *set, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count;
 
 	for (uint64_t start = qc_align_down(first, 64); count && start < end; start += 64)
-		set->words[start / 64] |= mask_in_word(start, first, end);
+		set->words[start / 64] |= qc_bitset_mask(start, first, end);
 }
 
 void qc_bitset_remove_range(struct qc_bitset *set, uint64_t first, uint64_t count)
@@ -65,7 +55,7 @@ void qc_bitset_remove_range(struct qc_bitset *set, uint64_t first, uint64_t coun
 	uint64_t end = first + count;
 
 	for (uint64_t start = qc_align_down(first, 64); count && start < end; start += 64)
-		set->words[start / 64] &= ~mask_in_word(start, first, end);
+		set->words[start / 64] &= ~qc_bitset_mask(start, first, end);
 }
 
 bool qc_bitset_has_range(const struct qc_bitset *set, uint64_t first, uint64_t count)
@@ -75,7 +65,7 @@ bool qc_bitset_has_range(const struct qc_bitset *set, uint64_t first, uint64_t c
 	if (end > set->bits)
 		return count == 0;
 	for (uint64_t start = qc_align_down(first, 64); start < end; start += 64)
-		if ((~set->words[start / 64] & mask_in_word(start, first, end)) != 0)
+		if ((~set->words[start / 64] & qc_bitset_mask(start, first, end)) != 0)
 			return false;
 	return true;
 }

@@ -36,6 +36,19 @@ static inline void qc_bitset_remove(struct qc_bitset *set, uint64_t member)
 	set->words[member / 64] &= ~(UINT64_C(1) << (member % 64));
 }
 
+/*
+ * The bits of [first, end) in the word that holds members word_start .. word_start + 63; the range
+ * reaches into that word.
+ */
+static inline uint64_t qc_bitset_mask(uint64_t word_start, uint64_t first, uint64_t end)
+{
+	uint64_t low = first > word_start ? first - word_start : 0;
+	uint64_t high = end - word_start < 64 ? end - word_start : 64;
+	uint64_t below_high = high == 64 ? UINT64_MAX : (UINT64_C(1) << high) - 1;
+
+	return below_high & ~((UINT64_C(1) << low) - 1);
+}
+
 void qc_bitset_add_range(struct qc_bitset *set, uint64_t first, uint64_t count);
 void qc_bitset_remove_range(struct qc_bitset *set, uint64_t first, uint64_t count);
 

@@ -127,6 +127,26 @@ uint64_t qc_refcount_next_free(const struct qc_geometry *g, const uint8_t *block
 	return (index * 64 + (uint64_t)__builtin_ctzll(zeroes)) >> order;
 }
 
+uint64_t qc_refcount_next_shared(const struct qc_geometry *g, const uint8_t *block, uint64_t from)
+{
+	uint32_t order = g->refcount_order;
+	/* The bit that counts 1 is in a count's last byte, and in that the lowest. */
+	uint64_t ones = lowest_bits(order) << (order > 3 ? (1u << order) - 8 : 0);
+	uint64_t words = g->cluster_bytes / 8;
+	uint64_t index = from >> (6 - order);
+	uint64_t word;
+
+	if (from >= g->refcounts_per_block)
+		return g->refcounts_per_block;
+	word = load_word(block, index) & ~ones & mask_from(g, from);
+	while (word == 0) {
+		if (++index == words)
+			return g->refcounts_per_block;
+		word = load_word(block, index) & ~ones;
+	}
+	return (index * 64 + (uint64_t)__builtin_ctzll(word)) >> order;
+}
+
 /* The usual width, without a look at the width for each count. */
 static uint64_t step_16_bits(uint8_t *at, uint64_t count, bool add, uint64_t *ret_zeroed)
 {

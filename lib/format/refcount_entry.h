@@ -21,6 +21,9 @@ void qc_refcount_set(const struct qc_geometry *g, uint8_t *block, uint64_t index
 uint64_t qc_refcount_next_used(const struct qc_geometry *g, const uint8_t *block, uint64_t from);
 uint64_t qc_refcount_next_free(const struct qc_geometry *g, const uint8_t *block, uint64_t from);
 
+/* The first index at or after from whose count is above 1; refcounts_per_block if there is none. */
+uint64_t qc_refcount_next_shared(const struct qc_geometry *g, const uint8_t *block, uint64_t from);
+
 /*
  * Adds 1 to each of `count` counts from `first` on, or takes 1 from them, and returns how many were
  * changed: fewer than `count` if it came to one that is at the end of its width (at 0). *ret_zeroed

@@ -227,7 +227,8 @@ int qc_chain_open_backing(const struct qc_image *image, const char *image_path,
 	struct qc_layer **end = &walk.below;
 	int rc;
 
-	walk.has_top = qc_file_posix_identity(image->file, &walk.top);
+	walk.has_top =
+		qc_file_posix_identity(how->top_file ? how->top_file : image->file, &walk.top);
 	while (image != NULL && image->backing_name != NULL) {
 		rc = open_backing(&walk, image, image_path, end, err);
 		if (rc < 0) {

@@ -32,6 +32,8 @@ struct qc_chain_open {
 	struct qc_file_open file; /* for the top layer; those below are always opened for reading,
 				      with QC_LOCK_FORCE if the top one is, else QC_LOCK_READ */
 	enum qc_chain_policy policy;
+	/* The file behind the top image, where that reads a view of it; NULL: the image's own. */
+	const struct qc_file *top_file;
 	bool metadata_only; /* guest bytes are not wanted, so no layer is refused for its content */
 };
 

@@ -256,34 +256,64 @@ static bool lengthen_in_table(const struct qc_view *view, const uint8_t *table, 
 	return true;
 }
 
-/* Lengthens over the part of the disk that one L1 word stands for; false where that ends early. */
-static bool lengthen_in_l1(const struct qc_view *view, struct qc_guest at, uint64_t limit,
-			   struct qc_extent *extent)
+/* What is known of the tables that an extent went through. */
+struct passed {
+	struct qc_host whole; /* all entries of this one continue an extent without a host */
+};
+
+/*
+ * Any number of L1 words may name the same table. Where no entry of it says anything but the same
+ * kind without a place, once is enough to look at it.
+ */
+static bool lengthen_in_l2(const struct qc_view *view, struct qc_host host, struct qc_guest at,
+			   uint64_t limit, struct qc_extent *extent, struct passed *passed)
 {
 	const struct qc_geometry *g = &view->image->geometry;
-	uint64_t word = l1_word(view, at);
+	bool from_start = qc_l2_index(g, at) == 0;
 	const uint8_t *table;
 	struct qc_err ignored;
 
+	if (from_start && host.byte == passed->whole.byte) {
+		extent->bytes += g->l2_span_bytes;
+		return true;
+	}
+	if (qc_table_cache_get(view->image->tables, host, &table, &ignored) < 0
+	    || !lengthen_in_table(view, table, at, limit, extent))
+		return false;
+	if (from_start && !extent->has_host)
+		passed->whole = host;
+	return true;
+}
+
+/* Lengthens over the part of the disk that one L1 word stands for; false where that ends early. */
+static bool lengthen_in_l1(const struct qc_view *view, struct qc_guest at, uint64_t limit,
+			   struct qc_extent *extent, struct passed *passed)
+{
+	const struct qc_geometry *g = &view->image->geometry;
+	uint64_t word = l1_word(view, at);
+
 	if (!l1_word_is_sound(g, word))
 		return false;
-	if (has_table(view, word)) {
-		if (qc_table_cache_get(view->image->tables, qc_l1_table_of(word), &table, &ignored)
-		    < 0)
-			return false;
-		return lengthen_in_table(view, table, at, limit, extent);
-	}
+	if (has_table(view, word))
+		return lengthen_in_l2(view, qc_l1_table_of(word), at, limit, extent, passed);
 	if (extent->kind != QC_EXTENT_UNALLOCATED || extent->has_host)
 		return false;
-	extent->bytes += g->l2_span_bytes - at.byte % g->l2_span_bytes;
+	/* Past the end of the L1 table a disk may still be exabytes long. */
+	if (qc_l1_index(g, at) >= view->l1_entries)
+		extent->bytes = limit;
+	else
+		extent->bytes += g->l2_span_bytes - at.byte % g->l2_span_bytes;
 	return true;
 }
 
 static void lengthen(const struct qc_view *view, struct qc_guest at, uint64_t limit,
 		     struct qc_extent *extent)
 {
+	struct passed passed = {0};
+
 	while (extent->bytes < limit)
-		if (!lengthen_in_l1(view, qc_guest(at.byte + extent->bytes), limit, extent))
+		if (!lengthen_in_l1(view, qc_guest(at.byte + extent->bytes), limit, extent,
+				    &passed))
 			break;
 }
 

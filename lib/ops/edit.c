@@ -47,6 +47,7 @@ static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit
 
 	if ((status = open_file(edit, path, options, err)) < 0)
 		return status;
+	chain.top_file = edit->file;
 	file = edit->overlay ? edit->overlay : edit->file;
 	if ((status = recover(edit, file, err)) < 0
 	    || (status = qc_image_open(file, NULL, &edit->image, err)) < 0)

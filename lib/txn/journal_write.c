@@ -20,6 +20,7 @@
 struct writer {
 	struct qc_txn *txn;
 	bool counting;
+	bool shared_freed;
 	uint64_t records;
 	uint64_t at; /* where the buffer goes */
 	size_t buffered;
@@ -131,6 +132,8 @@ static int emit_freed_in_block(struct writer *w, const struct qc_block *block, c
 	     at = next_freed(g, old, block->bytes, end)) {
 		end = qc_min(qc_refcount_next_free(g, old, at),
 			     qc_refcount_next_used(g, block->bytes, at));
+		if (qc_refcount_next_shared(g, old, at) < end)
+			w->shared_freed = true;
 		status = emit(w,
 			      &(struct qc_journal_record){
 				      .kind = QC_JOURNAL_FREED,
@@ -260,7 +263,7 @@ static int write_with(struct writer *w, const uint8_t *after, uint64_t file_byte
 }
 
 int qc_journal_write(struct qc_txn *txn, const uint8_t *after, uint64_t file_bytes_after,
-		     struct qc_journal *ret, struct qc_err *err)
+		     struct qc_journal *ret, bool *ret_shared_freed, struct qc_err *err)
 {
 	struct writer w = {.txn = txn};
 	int status;
@@ -273,5 +276,8 @@ int qc_journal_write(struct qc_txn *txn, const uint8_t *after, uint64_t file_byt
 		status = qc_fail_memory(err);
 	XXH64_freeState(w.digest);
 	free(w.buffer);
-	return status < 0 ? qc_err_context(err, "journal") : 0;
+	if (status < 0)
+		return qc_err_context(err, "journal");
+	*ret_shared_freed = w.shared_freed;
+	return 0;
 }

@@ -42,6 +42,14 @@ static int find_table(struct qc_txn *txn, struct qc_guest at, bool create, struc
 	return qc_stage_get(&txn->l2, l1_index, committed, ret, err);
 }
 
+/* Whether the old entry's cluster was given to this transaction, which may then write to it. */
+static bool is_own(const struct job *job)
+{
+	return job->txn->space_known && !job->old.compressed && !qc_host_is_none(job->old.host)
+	       && qc_space_is_given(&job->txn->space,
+				    qc_host_cluster(job->txn->geometry, job->old.host));
+}
+
 /* Looks up the entry. */
 static int load_job(struct job *job, struct qc_err *err)
 {
@@ -59,6 +67,12 @@ static int load_job(struct job *job, struct qc_err *err)
 		return qc_fail(err, QC_E_FORMAT,
 			       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s",
 			       job->base.byte, qc_l2_fault_text(fault));
+	/* Only with --trust-refcounts: a cluster in use was free as far as its refcount said. */
+	if (!job->table->changed && is_own(job))
+		return qc_fail(err, QC_E_FORMAT,
+			       "the cluster at host offset 0x%" PRIx64
+			       " is in use but its refcount is 0; see qcowtool check",
+			       job->old.host.byte);
 	return 0;
 }
 
@@ -74,14 +88,6 @@ static int change_table(struct job *job, struct qc_err *err)
 		return 0;
 	return qc_refs_drop(&txn->refs, qc_host_cluster(txn->geometry, job->table->old_host), 1,
 			    NULL, err);
-}
-
-/* Whether the old entry's cluster was given to this transaction, which may then write to it. */
-static bool is_own(const struct job *job)
-{
-	return job->txn->space_known && !job->old.compressed && !qc_host_is_none(job->old.host)
-	       && qc_space_is_given(&job->txn->space,
-				    qc_host_cluster(job->txn->geometry, job->old.host));
 }
 
 /* A cluster that was taken and is not needed after all; what was written there goes at once. */
@@ -104,6 +110,7 @@ static int drop_old(struct job *job, struct qc_err *err)
 {
 	struct qc_txn *txn = job->txn;
 	uint64_t first, count = 1;
+	bool own;
 
 	if (qc_host_is_none(job->old.host))
 		return 0;
@@ -113,7 +120,10 @@ static int drop_old(struct job *job, struct qc_err *err)
 	if (job->old.compressed)
 		qc_compressed_clusters(txn->geometry, job->old.host, job->old.compressed_bytes,
 				       &first, &count);
-	return qc_refs_drop(&txn->refs, first, count, &txn->report.clusters_freed, err);
+	/* Compressed data of this transaction's own was never in the old state: nothing is freed. */
+	own = qc_space_is_given(&txn->space, first);
+	return qc_refs_drop(&txn->refs, first, count, own ? NULL : &txn->report.clusters_freed,
+			    err);
 }
 
 /* Puts a new entry in place of the old one; `drop` if it no longer refers to the old one's cluster. */

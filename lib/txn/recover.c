@@ -8,32 +8,93 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "image/image.h"
-#include "io/file_mem.h"
-#include "io/file_overlay.h"
 #include "txn/reclaim.h"
 #include "txn/space.h"
+#include "txn/verify.h"
 
-/* --- looking --- */
+/* --- looking: comparing sectors --- */
 
-/* Equal but for the autoclear bits, which anybody may clear. */
-static bool same_sector(const uint8_t *a, const uint8_t *b)
+#define FIELD_OFFSET(member) offsetof(struct qc_disk_header, member)
+
+static bool has_features(const uint8_t *sector)
 {
-	const size_t from = offsetof(struct qc_disk_header, autoclear_features);
-	const size_t to = from + sizeof(qc_be64);
-	bool has_bits = qc_load_be32(a + offsetof(struct qc_disk_header, version)) >= 3;
-
-	if (!has_bits)
-		return memcmp(a, b, QC_SECTOR_BYTES) == 0;
-	return memcmp(a, b, from) == 0 && memcmp(a + to, b + to, QC_SECTOR_BYTES - to) == 0;
+	return qc_load_be32(sector + FIELD_OFFSET(version)) >= 3;
 }
 
-static bool is_torn(const uint8_t *now, const uint8_t *before, const uint8_t *after)
+/* Equal, but for autoclear bits that were cleared since: anybody may do that, and nobody sets them. */
+static bool same_sector(const uint8_t *now, const uint8_t *other)
+{
+	const size_t from = FIELD_OFFSET(autoclear_features), to = from + sizeof(qc_be64);
+
+	if (!has_features(now))
+		return memcmp(now, other, QC_SECTOR_BYTES) == 0;
+	return memcmp(now, other, from) == 0
+	       && memcmp(now + to, other + to, QC_SECTOR_BYTES - to) == 0
+	       && (qc_load_be64(now + from) & ~qc_load_be64(other + from)) == 0;
+}
+
+/* What no transaction changes. A journal that disagrees with the image in it is not the image's. */
+static bool same_kind(const uint8_t *a, const uint8_t *b)
+{
+	const uint64_t changing = QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT;
+	const size_t order = FIELD_OFFSET(refcount_order),
+		     features = FIELD_OFFSET(incompatible_features);
+
+	if (memcmp(a, b, FIELD_OFFSET(backing_file_offset)) != 0 /* magic, version */
+	    || memcmp(a + FIELD_OFFSET(cluster_bits), b + FIELD_OFFSET(cluster_bits), 4) != 0
+	    || memcmp(a + FIELD_OFFSET(crypt_method), b + FIELD_OFFSET(crypt_method), 4) != 0)
+		return false;
+	return !has_features(a)
+	       || (memcmp(a + order, b + order, QC_HEADER_BYTES_V3_MIN - order) == 0
+		   && ((qc_load_be64(a + features) ^ qc_load_be64(b + features)) & ~changing) == 0);
+}
+
+static size_t common_start(const uint8_t *a, const uint8_t *b)
+{
+	size_t i = 0;
+
+	while (i < QC_SECTOR_BYTES && a[i] == b[i])
+		i++;
+	return i;
+}
+
+static size_t common_end(const uint8_t *a, const uint8_t *b)
+{
+	size_t i = 0;
+
+	while (i < QC_SECTOR_BYTES && a[QC_SECTOR_BYTES - 1 - i] == b[QC_SECTOR_BYTES - 1 - i])
+		i++;
+	return i;
+}
+
+/* The one up to some byte and the other from there on: how storage tears a write. */
+static bool is_torn_once(const uint8_t *now, const uint8_t *x, const uint8_t *y)
+{
+	return common_start(now, x) + common_end(now, y) >= QC_SECTOR_BYTES
+	       || common_start(now, y) + common_end(now, x) >= QC_SECTOR_BYTES;
+}
+
+static bool is_mixed(const uint8_t *now, const uint8_t *x, const uint8_t *y)
 {
 	for (size_t i = 0; i < QC_SECTOR_BYTES; i++)
-		if (now[i] != before[i] && now[i] != after[i])
+		if (now[i] != x[i] && now[i] != y[i])
 			return false;
 	return true;
 }
+
+/*
+ * One side with the disk size of the other. That is also what another program leaves that resizes the
+ * disk to where our transaction would have, so it is no proof of a torn write.
+ */
+static bool is_resized(const uint8_t *now, const uint8_t *side, const uint8_t *other)
+{
+	const size_t from = FIELD_OFFSET(size), to = from + sizeof(qc_be64);
+
+	return memcmp(now, side, from) == 0 && memcmp(now + from, other + from, to - from) == 0
+	       && memcmp(now + to, side + to, QC_SECTOR_BYTES - to) == 0;
+}
+
+/* --- looking: what is there --- */
 
 struct verify {
 	struct qc_file *file;
@@ -62,65 +123,78 @@ static int verify_record(void *context, const struct qc_journal_record *record, 
 	return status;
 }
 
-/* Do the tables that this sector 0 leads to make sense? */
-static int verify_sector(struct qc_file *file, const uint8_t *sector, bool *ret, struct qc_err *err)
+/* Judges the image with that sector 0; the journal must lie in what is free then. */
+static int judge(struct qc_file *file, const struct qc_journal *journal, const uint8_t *sector,
+		 struct qc_verdict *ret, struct qc_err *err)
 {
-	struct qc_file *changes = NULL, *view = NULL;
-	struct qc_image *image = NULL;
-	struct qc_space space = {0};
-	struct qc_err reason;
+	return qc_verify_sector(file, sector, journal->offset, file->bytes - journal->offset, ret,
+				err);
+}
+
+static int decide_torn(struct qc_file *file, struct qc_recover_plan *plan, bool now_sound,
+		       struct qc_err *err)
+{
+	const struct qc_journal *journal = &plan->journal;
+	struct verify v = {file, true};
+	struct qc_verdict verdict;
 	int status;
 
-	if ((status = qc_file_mem_open(NULL, 0, &changes, err)) < 0
-	    || (status = qc_file_overlay_open(file, changes, &view, err)) < 0)
+	if ((status = qc_journal_each(file, journal, verify_record, &v, err)) < 0
+	    || (status = judge(file, journal, journal->head.after, &verdict, err)) < 0)
 		return status;
-	status = qc_file_write(view, 0, sector, QC_SECTOR_BYTES, err);
-	if (status == 0) {
-		*ret = qc_image_open(view, NULL, &image, &reason) == 0
-		       && qc_space_init(&space, image, false, &reason) == 0;
-		qc_space_clear(&space);
-		qc_image_close(image);
+	plan->state = now_sound ? QC_RECOVER_STALE : QC_RECOVER_UNDECIDABLE;
+	if (v.whole && verdict.sound && verdict.range_free) {
+		plan->state = QC_RECOVER_TORN_TO_NEW;
+		return 0;
 	}
-	qc_file_close(view);
+	if (now_sound)
+		return 0;
+	status = judge(file, journal, journal->head.before, &verdict, err);
+	if (status == 0 && verdict.sound && verdict.range_free)
+		plan->state = QC_RECOVER_TORN_TO_OLD;
 	return status;
 }
 
-static int decide_torn(struct qc_file *file, const struct qc_journal *journal,
-		       enum qc_recover_state *ret, struct qc_err *err)
+/* The journal is whole and the image's own: what does sector 0 say? */
+static int decide(struct qc_file *file, struct qc_recover_plan *plan, bool now_sound,
+		  struct qc_err *err)
 {
-	struct verify v = {file, true};
-	bool old_whole = false;
-	int status = qc_journal_each(file, journal, verify_record, &v, err);
+	const uint8_t *now = plan->sector0;
+	const uint8_t *before = plan->journal.head.before, *after = plan->journal.head.after;
 
-	if (status == 0 && !v.whole)
-		status = verify_sector(file, journal->head.before, &old_whole, err);
-	if (status == 0)
-		*ret = v.whole	   ? QC_RECOVER_TORN_TO_NEW
-		       : old_whole ? QC_RECOVER_TORN_TO_OLD
-				   : QC_RECOVER_UNDECIDABLE;
-	return status;
+	if (same_sector(now, before))
+		plan->state = QC_RECOVER_NOT_COMMITTED;
+	else if (same_sector(now, after))
+		plan->state = QC_RECOVER_COMMITTED;
+	else if (!is_mixed(now, before, after)
+		 || (now_sound
+		     && (!is_torn_once(now, before, after) || is_resized(now, before, after)
+			 || is_resized(now, after, before))))
+		plan->state = QC_RECOVER_STALE;
+	else
+		return decide_torn(file, plan, now_sound, err);
+	return 0;
 }
 
 int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc_err *err)
 {
 	struct qc_recover_plan plan = {.state = QC_RECOVER_CLEAN};
 	const struct qc_journal_head *head = &plan.journal.head;
-	uint8_t now[QC_SECTOR_BYTES];
+	struct qc_verdict now;
 	bool found;
 	int status;
 
 	if ((status = qc_journal_find(file, &found, &plan.journal, err)) < 0)
 		return status;
-	if (found) {
-		if ((status = qc_file_read(file, 0, now, sizeof(now), err)) < 0)
-			return qc_err_context(err, "header");
-		if (same_sector(now, head->before))
-			plan.state = QC_RECOVER_NOT_COMMITTED;
-		else if (same_sector(now, head->after))
-			plan.state = QC_RECOVER_COMMITTED;
-		else if (!is_torn(now, head->before, head->after))
-			plan.state = QC_RECOVER_STALE;
-		else if ((status = decide_torn(file, &plan.journal, &plan.state, err)) < 0)
+	if (found && (status = qc_file_read(file, 0, plan.sector0, QC_SECTOR_BYTES, err)) < 0)
+		return qc_err_context(err, "header");
+	if (found && same_kind(plan.sector0, head->before) && same_kind(plan.sector0, head->after)
+	    && head->cluster_bits == qc_load_be32(plan.sector0 + FIELD_OFFSET(cluster_bits))) {
+		if ((status = judge(file, &plan.journal, plan.sector0, &now, err)) < 0)
+			return status;
+		/* In a cluster that is used stands what a guest wrote, whatever it looks like. */
+		if ((!now.opens || now.range_free)
+		    && (status = decide(file, &plan, now.sound, err)) < 0)
 			return status;
 	}
 	*ret = plan;
@@ -152,7 +226,7 @@ static int give_back(struct qc_file *file, const struct qc_journal *journal, boo
 
 	if ((status = qc_image_open(file, NULL, &image, err)) < 0)
 		return status;
-	status = qc_space_init(&space, image, false, err);
+	status = qc_space_init(&space, image, QC_SPACE_PROVE, NULL, err);
 	if (status == 0) {
 		end = qc_max(space.end << image->geometry.cluster_bits,
 			     committed ? head->file_bytes_after : head->file_bytes_before);
@@ -165,22 +239,40 @@ static int give_back(struct qc_file *file, const struct qc_journal *journal, boo
 	return status;
 }
 
+/* Nothing is given back before the state that decides it is on stable storage (I2). */
+static int settle_sector(struct qc_file *file, const struct qc_recover_plan *plan,
+			 struct qc_err *err)
+{
+	switch (plan->state) {
+	case QC_RECOVER_TORN_TO_NEW:
+		return write_sector(file, plan->journal.head.after, err);
+	case QC_RECOVER_TORN_TO_OLD:
+		return write_sector(file, plan->journal.head.before, err);
+	case QC_RECOVER_COMMITTED:
+		/* Its sync may have failed, and then another alone would not write it. */
+		return write_sector(file, plan->sector0, err);
+	default:
+		return qc_file_sync(file, QC_SYNC_FULL, err);
+	}
+}
+
 int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)
 {
 	bool committed = plan->state == QC_RECOVER_COMMITTED
 			 || plan->state == QC_RECOVER_TORN_TO_NEW;
-	int status = 0;
+	int status;
 
 	if (plan->state == QC_RECOVER_CLEAN || plan->state == QC_RECOVER_UNDECIDABLE)
 		return 0;
-	/* I2: the sector that was found may be in memory only, and the old state is about to go. */
-	if (plan->state == QC_RECOVER_COMMITTED)
-		status = qc_file_sync(file, QC_SYNC_FULL, err);
-	if (plan->state == QC_RECOVER_TORN_TO_NEW)
-		status = write_sector(file, plan->journal.head.after, err);
-	if (plan->state == QC_RECOVER_TORN_TO_OLD)
-		status = write_sector(file, plan->journal.head.before, err);
-	return status < 0 ? status : give_back(file, &plan->journal, committed, err);
+	if (has_features(plan->sector0)
+	    && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features))
+		& (QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT))
+		       != 0)
+		return qc_fail(err, QC_E_FORMAT,
+			       "the image is marked dirty or corrupt; it must be repaired first");
+	if ((status = settle_sector(file, plan, err)) < 0)
+		return status;
+	return give_back(file, &plan->journal, committed, err);
 }
 
 static const struct {

@@ -3,12 +3,16 @@
  * What a crash left behind. Looking changes nothing; applying ends in exactly the old or exactly
  * the new image, and can itself be interrupted and done again.
  *
- * Sector 0 decides, not the journal: equal to "before", the transaction never happened; equal to
- * "after", it did, and only giving space back is left. Autoclear bits do not count in this, another
- * program may have cleared them since. A sector that is neither, but made of bytes of both, was torn
- * by storage that does not keep our one assumption; then the new tables decide, if all of them are
- * there to the bit, and else the old ones, if they make sense. Any other sector belongs to somebody
- * who came later, and the journal is not believed.
+ * A journal counts as the image's own only if it lies in clusters that the image as it stands does
+ * not use (else a guest wrote it), and agrees with the image in all that no transaction changes.
+ *
+ * Then sector 0 decides, not the journal: equal to "before", the transaction never happened; equal to
+ * "after", it did, and only giving space back is left. Autoclear bits may have been cleared since. A
+ * sector that is neither, but made of bytes of both, was torn by storage that does not keep our one
+ * assumption; then the new tables decide, if all of them are there to the bit and make sense, and
+ * else the old ones, if they do. A sector that leads to a sound image and could be another program's
+ * work is left alone: the journal is stale. (So a header that was torn between the disk's size and
+ * the rest of it stays as it is.)
  */
 #pragma once
 
@@ -31,7 +35,8 @@ enum qc_recover_state {
 
 struct qc_recover_plan {
 	enum qc_recover_state state;
-	struct qc_journal journal; /* unless clean */
+	struct qc_journal journal;	  /* unless clean */
+	uint8_t sector0[QC_SECTOR_BYTES]; /* as it was found; likewise */
 };
 
 /* Finds out what is left of an interrupted transaction. */

@@ -10,23 +10,36 @@
 #include "format/refcount_entry.h"
 #include "txn/walk.h"
 
-/* Notes clusters as used, as far as memory is kept for them. */
-static int mark_used(struct qc_space *space, uint64_t first, uint64_t count, struct qc_err *err)
+/* Makes the planes of the walk long enough for clusters below `end`, or gives them up. */
+static int reach(struct qc_space *space, uint64_t end, struct qc_err *err)
 {
-	uint64_t end = first + count;
+	uint64_t bits;
 
 	if (end > space->end)
 		space->end = end;
 	if (space->end > QC_SPACE_CLUSTERS_MAX) {
 		qc_bitset_clear(&space->used);
+		qc_bitset_clear(&space->shared);
+		qc_bitset_clear(&space->seen);
 		return 0;
 	}
-	if (end > space->used.bits
-	    && !qc_bitset_grow(&space->used,
-			       qc_min(qc_max(end, space->used.bits * 2), QC_SPACE_CLUSTERS_MAX)))
+	if (end <= space->used.bits)
+		return 0;
+	bits = qc_min(qc_max(end, space->used.bits * 2), QC_SPACE_CLUSTERS_MAX);
+	if (!qc_bitset_grow(&space->used, bits) || !qc_bitset_grow(&space->shared, bits)
+	    || !qc_bitset_grow(&space->seen, bits))
 		return qc_fail_memory(err);
-	qc_bitset_add_range(&space->used, first, count);
 	return 0;
+}
+
+static bool has_planes(const struct qc_space *space)
+{
+	return space->used.bits > 0;
+}
+
+static int check_stop(const struct qc_space *space, struct qc_err *err)
+{
+	return space->stop && *space->stop ? qc_fail(err, QC_E_INTERRUPTED, "interrupted") : 0;
 }
 
 /* --- refcounts --- */
@@ -35,14 +48,54 @@ static int scan_block(struct qc_space *space, const uint8_t *block, uint64_t fir
 		      struct qc_err *err)
 {
 	const struct qc_geometry *g = space->geometry;
-	uint64_t used, free;
-	int status = 0;
+	uint64_t used, free, end = g->refcounts_per_block;
+	int status;
 
-	for (used = qc_refcount_next_used(g, block, 0);
-	     status == 0 && used < g->refcounts_per_block;
+	for (used = qc_refcount_next_used(g, block, 0); used < end;
 	     used = qc_refcount_next_used(g, block, free)) {
 		free = qc_refcount_next_free(g, block, used);
-		status = mark_used(space, first_cluster + used, free - used, err);
+		if ((status = reach(space, first_cluster + free, err)) < 0)
+			return status;
+		if (has_planes(space))
+			qc_bitset_add_range(&space->used, first_cluster + used, free - used);
+	}
+	for (uint64_t i = 0; has_planes(space) && (i = qc_refcount_next_shared(g, block, i)) < end;
+	     i++)
+		qc_bitset_add(&space->shared, first_cluster + i);
+	return 0;
+}
+
+static int fail_table_entry(uint64_t index, uint64_t offset, struct qc_err *err)
+{
+	return qc_fail(err, QC_E_FORMAT,
+		       "refcount table entry %" PRIu64 " makes no sense (0x%" PRIx64
+		       "); see qcowtool check",
+		       index, offset);
+}
+
+static int scan_table(struct qc_space *space, struct qc_image *image, const uint8_t *table,
+		      uint64_t entries, uint8_t *block, struct qc_err *err)
+{
+	const struct qc_geometry *g = space->geometry;
+	uint64_t blocks_left = qc_clusters_for(g, image->file->bytes);
+	int status = 0;
+
+	for (uint64_t i = 0; status == 0 && i < entries; i++) {
+		uint64_t offset = qc_load_be64(table + i * 8);
+
+		if (offset == 0
+		    || (qc_is_aligned(offset, g->cluster_bytes) && offset <= QC_HOST_OFFSET_MAX
+			&& offset >= image->file->bytes))
+			continue; /* beyond the end of the file all counts are 0 */
+		/* More blocks than the file has clusters, so some of them twice: not worth the time. */
+		if (!qc_is_aligned(offset, g->cluster_bytes) || offset > QC_HOST_OFFSET_MAX
+		    || i * g->refcounts_per_block >= space->limit || blocks_left-- == 0)
+			return fail_table_entry(i, offset, err);
+		status = qc_file_read(image->file, offset, block, (size_t)g->cluster_bytes, err);
+		if (status < 0)
+			return qc_err_context(err, "refcount block %" PRIu64, i);
+		if ((status = scan_block(space, block, i * g->refcounts_per_block, err)) == 0)
+			status = check_stop(space, err);
 	}
 	return status;
 }
@@ -61,64 +114,90 @@ static int scan_refcounts(struct qc_space *space, struct qc_image *image, struct
 			      (size_t)entries * 8, err);
 	if (status < 0)
 		return qc_err_context(err, "refcount table");
-	for (uint64_t i = 0; i < entries; i++) {
-		uint64_t offset = qc_load_be64(table + i * 8);
-
-		if (offset == 0)
-			continue;
-		if (!qc_is_aligned(offset, g->cluster_bytes) || offset > QC_HOST_OFFSET_MAX)
-			return qc_fail(err, QC_E_FORMAT,
-				       "refcount block %" PRIu64 " has no valid place (0x%" PRIx64
-				       "); see qcowtool check",
-				       i, offset);
-		status = qc_file_read(image->file, offset, block, (size_t)g->cluster_bytes, err);
-		if (status < 0)
-			return qc_err_context(err, "refcount block %" PRIu64, i);
-		if ((status = scan_block(space, block, i * g->refcounts_per_block, err)) < 0)
-			return status;
-	}
-	return 0;
+	return scan_table(space, image, table, entries, block, err);
 }
 
 /* --- references --- */
 
+static int fail_contradiction(const struct qc_space *space, uint64_t first, const char *what,
+			      struct qc_err *err)
+{
+	return qc_fail(err, QC_E_FORMAT,
+		       "a cluster at or behind host offset 0x%" PRIx64 " %s; see qcowtool check",
+		       first << space->geometry->cluster_bits, what);
+}
+
+/* Notes the run as seen; false if a cluster in it was seen before and has a refcount of 1. */
+static bool see(struct qc_space *space, uint64_t first, uint64_t count)
+{
+	uint64_t end = first + count, again = 0;
+
+	for (uint64_t start = qc_align_down(first, 64); start < end; start += 64) {
+		uint64_t mask = qc_bitset_mask(start, first, end);
+		uint64_t *seen = &space->seen.words[start / 64];
+
+		again |= *seen & ~space->shared.words[start / 64] & mask;
+		*seen |= mask;
+	}
+	return again == 0;
+}
+
 static int take_reference(void *context, uint64_t first, uint64_t count, struct qc_err *err)
 {
 	struct qc_space *space = context;
+	int status;
 
+	if ((status = check_stop(space, err)) < 0)
+		return status;
+	if (space->proof == QC_SPACE_UNION) {
+		status = reach(space, first + count, err);
+		if (status == 0 && has_planes(space))
+			qc_bitset_add_range(&space->used, first, count);
+		return status;
+	}
 	if (first + count > space->end
-	    || (space->used.bits > 0 && !qc_bitset_has_range(&space->used, first, count)))
-		return qc_fail(err, QC_E_FORMAT,
-			       "the image uses clusters at host offset 0x%" PRIx64
-			       " whose refcount is 0; see qcowtool check",
-			       first << space->geometry->cluster_bits);
+	    || (has_planes(space) && !qc_bitset_has_range(&space->used, first, count)))
+		return fail_contradiction(space, first, "is in use but its refcount is 0", err);
+	if (has_planes(space) && !see(space, first, count))
+		return fail_contradiction(space, first, "is used more often than its refcount says",
+					  err);
 	return 0;
 }
 
 /* --- the interface --- */
 
-int qc_space_init(struct qc_space *space, struct qc_image *image, bool trust_refcounts,
-		  struct qc_err *err)
+static int init_planes(struct qc_space *space, uint64_t clusters, struct qc_err *err)
+{
+	if (qc_bitset_init(&space->used, clusters) && qc_bitset_init(&space->shared, clusters)
+	    && qc_bitset_init(&space->seen, clusters))
+		return 0;
+	return qc_fail_memory(err);
+}
+
+int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_proof proof,
+		  const volatile sig_atomic_t *stop, struct qc_err *err)
 {
 	const struct qc_geometry *g = &image->geometry;
 	struct qc_walk_sink sink = {take_reference, space};
-	uint64_t expected = qc_min(qc_clusters_for(g, image->file->bytes), QC_SPACE_CLUSTERS_MAX);
+	uint64_t clusters = qc_clusters_for(g, image->file->bytes);
 	int status;
 
-	*space = (struct qc_space){.geometry = g};
-	if (!qc_bitset_init(&space->used, qc_max(expected, 1)))
-		return qc_fail_memory(err);
-	status = scan_refcounts(space, image, err);
-	if (status == 0 && !trust_refcounts)
+	*space = (struct qc_space){.geometry = g, .proof = proof, .stop = stop};
+	space->limit = qc_min(qc_refcountable_clusters(g), QC_HOST_OFFSET_MAX >> g->cluster_bits);
+	status = init_planes(space, qc_max(qc_min(clusters, QC_SPACE_CLUSTERS_MAX), 1), err);
+	if (status == 0)
+		status = scan_refcounts(space, image, err);
+	if (status == 0 && proof != QC_SPACE_TRUST)
 		status = qc_walk_references(image, &sink, err);
-	if (status == 0 && space->used.bits > 0 && !qc_bitset_init(&space->given, space->end))
+	if (status == 0 && has_planes(space) && !qc_bitset_init(&space->given, space->end))
 		status = qc_fail_memory(err);
+	qc_bitset_clear(&space->shared);
+	qc_bitset_clear(&space->seen);
 	if (status < 0) {
 		qc_space_clear(space);
 		return status;
 	}
 	space->next = space->end;
-	space->limit = qc_min(qc_refcountable_clusters(g), QC_HOST_OFFSET_MAX >> g->cluster_bits);
 	if (image->file->fixed_length)
 		space->limit = qc_min(space->limit, image->file->bytes >> g->cluster_bits);
 	return 0;
@@ -128,6 +207,8 @@ void qc_space_clear(struct qc_space *space)
 {
 	qc_bitset_clear(&space->used);
 	qc_bitset_clear(&space->given);
+	qc_bitset_clear(&space->shared);
+	qc_bitset_clear(&space->seen);
 }
 
 /* The lowest run of `count` free clusters below the end, or space->end if there is none. */

@@ -4,18 +4,21 @@
  *
  * Free means: refcount 0 in the committed tables AND reached by no committed table (I3). The first
  * half is a scan of the refcount blocks. The second is a walk over every table there is: 8 bytes
- * read for a cluster, each L2 table once however many L1 entries point to it. Neither needs a
- * cluster's data.
+ * read for a cluster. Neither needs a cluster's data. The walk also refuses images that use a
+ * cluster of refcount 0, or one of refcount 1 twice: dropping one of those references would give a
+ * cluster back that is still in use.
  *
  * Clusters are given out first-fit, lowest first, so that the same edit of the same image always
  * gives the same bytes. What is given back during a transaction is not given out again before the
  * next one (I2 without exceptions).
  *
- * Memory: two bits for each cluster below the end of the used ones. Where those are more than
- * QC_SPACE_CLUSTERS_MAX no cluster below that end is reused, and no memory is needed.
+ * Memory: two bits for each cluster below the end of the used ones, and two more during the walk.
+ * Where those are more than QC_SPACE_CLUSTERS_MAX no cluster below that end is reused, and no memory
+ * is needed.
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,7 +26,13 @@
 #include "base/err.h"
 #include "image/image.h"
 
-#define QC_SPACE_CLUSTERS_MAX (UINT64_C(1) << 27)
+#define QC_SPACE_CLUSTERS_MAX (UINT64_C(1) << 26)
+
+enum qc_space_proof {
+	QC_SPACE_PROVE, /* refuse an image whose references and refcounts contradict each other */
+	QC_SPACE_TRUST, /* believe the refcounts: no walk */
+	QC_SPACE_UNION, /* what either of them says is used */
+};
 
 struct qc_space {
 	const struct qc_geometry *geometry;
@@ -33,14 +42,20 @@ struct qc_space {
 	uint64_t next;		/* everything above `end` and below this was given out */
 	uint64_t low;		/* no cluster below this one is free */
 	uint64_t limit;		/* clusters at or above this one cannot exist */
+
+	/* During the walk only. */
+	struct qc_bitset shared; /* refcount above 1 */
+	struct qc_bitset seen;	 /* referred to already */
+	enum qc_space_proof proof;
+	const volatile sig_atomic_t *stop;
 };
 
 /*
- * Finds the free space of a committed image. With trust_refcounts the walk is skipped. An image
- * whose tables make no sense, or that uses a cluster of refcount 0, is refused with QC_E_FORMAT.
+ * Finds the free space of a committed image. Tables that make no sense are QC_E_FORMAT, as are the
+ * contradictions named above. `stop` (may be NULL): QC_E_INTERRUPTED once it is not 0.
  */
-int qc_space_init(struct qc_space *space, struct qc_image *image, bool trust_refcounts,
-		  struct qc_err *err);
+int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_proof proof,
+		  const volatile sig_atomic_t *stop, struct qc_err *err);
 void qc_space_clear(struct qc_space *space); /* harmless on a zeroed struct */
 
 /*

@@ -100,8 +100,8 @@ static bool has_end_mark(const struct relay *r)
 	for (size_t i = 0; i < r->extensions->count; i++) {
 		const struct qc_extension *ext = &r->extensions->list[i];
 
-		last = (uint32_t)qc_max(last, ext->offset
-						      + qc_align_up(ext->bytes, EXTENSION_ALIGNMENT));
+		last = (uint32_t)qc_max(last,
+					ext->offset + qc_align_up(ext->bytes, EXTENSION_ALIGNMENT));
 	}
 	return last + HEAD_BYTES <= end
 	       && qc_load_be32(r->cluster0 + end - HEAD_BYTES) == QC_EXTENSION_END;

@@ -108,6 +108,24 @@ int qc_txn_discard(struct qc_txn *txn, struct qc_guest at, uint64_t length, stru
 	return each_cluster(txn, at, NULL, length, QC_PUT_DISCARD, err);
 }
 
+static int require_resizable(const struct qc_txn *txn, struct qc_err *err)
+{
+	const struct qc_snapshots *snapshots = &txn->image->snapshots;
+
+	for (size_t i = 0; i < snapshots->count; i++)
+		if (txn->header.version == 2 || !snapshots->list[i].has_disk_bytes)
+			return qc_fail(
+				err, QC_E_UNSUPPORTED,
+				"the disk cannot grow: snapshot '%s' may not remember its size",
+				snapshots->list[i].name);
+	if (txn->image->bitmaps.count > 0)
+		return qc_fail(
+			err, QC_E_UNSUPPORTED,
+			"the disk cannot grow: its dirty bitmaps would have to grow with it, "
+			"which is not supported yet");
+	return 0;
+}
+
 int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 {
 	uint64_t old_bytes = txn->header.disk_bytes;
@@ -121,11 +139,8 @@ int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 	if (disk_bytes > QC_DISK_BYTES_MAX)
 		return qc_txn_result(txn,
 				     qc_fail(err, QC_E_ARGUMENT, "a disk cannot be that long"));
-	if (txn->header.version == 2 && txn->image->snapshots.count > 0)
-		return qc_txn_result(
-			txn, qc_fail(err, QC_E_UNSUPPORTED,
-				     "the disk cannot grow: snapshots of version 2 do not remember "
-				     "its size"));
+	if ((status = require_resizable(txn, err)) < 0)
+		return qc_txn_result(txn, status);
 	status = qc_txn_grow_l1(txn, qc_l1_entries_for(txn->geometry, disk_bytes), err);
 	if (status < 0)
 		return qc_txn_result(txn, status);
@@ -167,21 +182,27 @@ uint64_t qc_txn_disk_bytes(const struct qc_txn *txn)
 
 void qc_txn_abort(struct qc_txn *take_txn)
 {
+	struct qc_err ignored; /* there is an error already, or nothing was written */
+
 	if (!take_txn)
 		return;
-	qc_txn_undo(take_txn);
+	(void)qc_txn_undo(take_txn, &ignored);
 	qc_txn_free(take_txn);
 }
 
 int qc_txn_commit(struct qc_txn *take_txn, struct qc_txn_report *ret, struct qc_err *err)
 {
 	struct qc_txn *txn = take_txn;
+	struct qc_err undo_err;
 	int status;
 
 	assert(!txn->failed);
 	status = qc_commit(txn, err);
-	if (status < 0 && status != -QC_E_OUTCOME_UNKNOWN) /* I6 */
-		qc_txn_undo(txn);
+	/* I6; and where another program is at work, what we wrote over may be its own by now. */
+	if (status < 0 && status != -QC_E_OUTCOME_UNKNOWN && status != -QC_E_CHANGED
+	    && qc_txn_undo(txn, &undo_err) < 0)
+		qc_err_context(err, "free space of the image could not be restored (%s)",
+			       undo_err.text);
 	if (status == 0)
 		*ret = txn->report;
 	qc_txn_free(txn);

@@ -77,7 +77,9 @@ int qc_txn_need_space(struct qc_txn *txn, struct qc_err *err)
 
 	if (txn->space_known)
 		return 0;
-	status = qc_space_init(&txn->space, txn->image, txn->options.trust_refcounts, err);
+	status = qc_space_init(&txn->space, txn->image,
+			       txn->options.trust_refcounts ? QC_SPACE_TRUST : QC_SPACE_PROVE,
+			       txn->options.stop, err);
 	if (status == 0)
 		status = qc_refs_init(&txn->refs, txn->image, &txn->space,
 				      blocks_in(txn->geometry, REFCOUNT_BYTES_IN_MEMORY),
@@ -106,6 +108,15 @@ int qc_txn_put(void *context, struct qc_host at, const void *bytes, size_t lengt
 	struct qc_file *file = txn->image->file;
 	int status;
 
+	/*
+	 * What is free in the state that was loaded may be in use in the one on stable storage, if
+	 * whoever wrote the former did not wait for it to get there (I1).
+	 */
+	if (!txn->durable) {
+		if ((status = qc_file_sync(file, QC_SYNC_FULL, err)) < 0)
+			return status;
+		txn->durable = true;
+	}
 	status = qc_undo_save(&txn->undo, file, txn->file_bytes_before, at.byte, length, err);
 	return status < 0 ? status : qc_file_write(file, at.byte, bytes, length, err);
 }
@@ -152,13 +163,12 @@ int qc_txn_result(struct qc_txn *txn, int status)
 	return status;
 }
 
-void qc_txn_undo(struct qc_txn *txn)
+int qc_txn_undo(struct qc_txn *txn, struct qc_err *err)
 {
 	struct qc_file *file = txn->image->file;
-	struct qc_err ignored;
+	int status = qc_undo_restore(&txn->undo, file, err);
 
-	/* Nothing reaches what was written, so a failure here costs space at worst. */
-	(void)qc_undo_restore(&txn->undo, file, &ignored);
-	if (file->bytes != txn->file_bytes_before)
-		(void)qc_file_resize(file, txn->file_bytes_before, &ignored);
+	if (file->bytes != txn->file_bytes_before && status == 0)
+		status = qc_file_resize(file, txn->file_bytes_before, err);
+	return status;
 }

@@ -17,6 +17,7 @@ struct qc_txn {
 	struct qc_txn_options options;
 	struct qc_header header; /* of the new state */
 	bool failed;		 /* only abort is left */
+	bool durable;		 /* the state that was loaded is known to be on stable storage */
 	bool sealed;		 /* no further edit is possible; see snapshot.h */
 	uint8_t *relaid;	 /* sector 0 laid out for another backing file, or NULL */
 	bool header_changed;	 /* something but the tables changed */
@@ -71,5 +72,8 @@ int qc_txn_put(void *context, struct qc_host at, const void *bytes, size_t lengt
 /* Marks the transaction as good for nothing but abort if status is an error; returns it. */
 int qc_txn_result(struct qc_txn *txn, int status);
 
-/* Puts back what the transaction wrote over, and its length. */
-void qc_txn_undo(struct qc_txn *txn);
+/*
+ * Puts back what the transaction wrote over, and the file's length. Nothing refers to what cannot be
+ * put back: it is free space.
+ */
+int qc_txn_undo(struct qc_txn *txn, struct qc_err *err);

@@ -88,19 +88,22 @@ int qc_undo_save(struct qc_undo *undo, struct qc_file *file, uint64_t file_bytes
 
 int qc_undo_restore(struct qc_undo *undo, struct qc_file *file, struct qc_err *err)
 {
-	int status = 0;
+	struct qc_err later;
+	int first = 0, status;
 
-	while (status == 0 && undo->count > 0) {
+	for (; undo->count > 0; undo->count--) {
 		struct qc_undo_entry *entry = &undo->entries[undo->count - 1];
+		struct qc_err *to = first == 0 ? err : &later;
 
 		if (entry->saved_at == UINT64_MAX)
-			status = qc_file_punch(file, entry->offset, entry->bytes, err);
+			status = qc_file_punch(file, entry->offset, entry->bytes, to);
 		else
 			status = copy(undo->spool, entry->saved_at, file, entry->offset,
-				      entry->bytes, err);
-		undo->count--;
+				      entry->bytes, to);
+		if (first == 0)
+			first = status;
 	}
-	return status;
+	return first;
 }
 
 void qc_undo_clear(struct qc_undo *undo)

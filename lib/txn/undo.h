@@ -29,6 +29,6 @@ struct qc_undo {
 int qc_undo_save(struct qc_undo *undo, struct qc_file *file, uint64_t file_bytes_before,
 		 uint64_t offset, uint64_t bytes, struct qc_err *err);
 
-/* Writes everything back, the last change first. */
+/* Writes everything back, the last change first; goes on after an error, and returns the first. */
 int qc_undo_restore(struct qc_undo *undo, struct qc_file *file, struct qc_err *err);
 void qc_undo_clear(struct qc_undo *undo); /* harmless on a zeroed struct */

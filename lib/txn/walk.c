@@ -114,7 +114,7 @@ static int by_offset(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Reads the tables that wait, each one once, neighbours together. */
+/* Reads the tables that wait, neighbours together; one that waits more than once, twice. */
 static int flush_tables(struct walk *w, struct qc_err *err)
 {
 	size_t cluster = (size_t)w->image->geometry.cluster_bytes;
@@ -124,7 +124,7 @@ static int flush_tables(struct walk *w, struct qc_err *err)
 
 	qsort(w->tables, w->table_count, sizeof(*w->tables), by_offset);
 	for (size_t i = 0; i < w->table_count; i++)
-		if ((count == 0 || w->tables[count - 1] != w->tables[i])
+		if ((count < 2 || w->tables[count - 2] != w->tables[i])
 		    && w->tables[i] < w->image->file->bytes) /* beyond the end all is zero */
 			w->tables[count++] = w->tables[i];
 	w->table_count = 0;
@@ -213,7 +213,8 @@ static int walk_l1_tables(struct walk *w, struct qc_err *err)
 					image->snapshots.list[i - 1].l1_entries * sizeof(uint64_t)};
 	qsort(all, count, sizeof(*all), by_extent);
 	for (size_t i = 0; i < count; i++) {
-		uint64_t end = all[i].offset + all[i].bytes;
+		/* Beyond the end of the file all is zero. */
+		uint64_t end = qc_min(all[i].offset + all[i].bytes, image->file->bytes);
 		uint64_t from = qc_max(all[i].offset, walked_to);
 
 		if ((status = take_bytes(w, qc_host(all[i].offset), all[i].bytes, err)) < 0)

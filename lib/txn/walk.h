@@ -3,8 +3,9 @@
  * Every cluster that the committed tables of an image reach: L1 and L2 tables, data, compressed
  * data, refcount structures, snapshots, bitmaps, the encryption header, the header itself.
  *
- * Each stretch of an L1 table and each L2 table is read once, in file order, however many snapshots
- * share it: time is bounded by the size of the file, not by what its entries claim.
+ * Each stretch of an L1 table is read once, and each L2 table at most twice for every 2^20 L1 entries,
+ * in file order, however many of them lead to it: time is bounded by the size of the file, not by
+ * what its entries claim. What is reached in more than one way comes up at least twice.
  */
 #pragma once
 

@@ -5,25 +5,64 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "check/check.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/emit.h"
+#include "cmd/interrupt.h"
 #include "io/file_posix.h"
+#include "ops/repair.h"
+
+enum {
+	KEY_REPAIR = 'r',
+};
+
+static const struct argp_option own_options[] = {
+	{"repair", KEY_REPAIR, "leaks|all", 0, "repair leaks, or all that can be repaired", 0},
+	{0},
+};
+
+enum repair_kind {
+	REPAIR_NOTHING,
+	REPAIR_LEAKS,
+	REPAIR_ALL,
+};
+
+static int take_option(void *context, int key, const char *value, struct qc_err *err)
+{
+	enum repair_kind *repair = context;
+
+	(void)key;
+	if (strcmp(value, "leaks") == 0)
+		*repair = REPAIR_LEAKS;
+	else if (strcmp(value, "all") == 0)
+		*repair = REPAIR_ALL;
+	else
+		return qc_fail(err, QC_E_ARGUMENT, "'%s' is neither leaks nor all", value);
+	return 0;
+}
 
 static const struct command_syntax syntax = {
 	.arguments = "IMAGE",
 	.least = 1,
 	.most = 1,
-	.doc = "Looks for corruption and leaks in IMAGE.\v"
-	       "Exit status: 0 clean, 1 not checked, 2 corrupt, 3 leaks and nothing worse.",
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE,
+	.doc = "Looks for corruption and leaks in IMAGE, and repairs them if asked to: in one transaction, "
+	       "so a crash leaves the image as it was or repaired.\v"
+	       "Exit status: 0 clean or clean now, 1 not checked, 2 corrupt, 3 leaks and nothing worse.",
+	.options = own_options,
+	.take = take_option,
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_DRY_RUN
+		   | COMMON_NO_SYNC,
 };
 
 struct check_command {
 	const struct command_line *line;
-	struct qc_check_result result;
+	enum repair_kind repair;
+	bool second_check;	       /* has begun to report */
+	struct qc_check_result result; /* of the image as it is now */
+	uint64_t corruptions_fixed, leaks_fixed;
 	json_t *findings;				      /* NULL if memory ran out */
 	char last[sizeof(((struct qc_finding *)0)->message)]; /* finding of corruption */
 };
@@ -98,6 +137,75 @@ static int check_file(struct check_command *command, struct qc_err *err)
 	return r;
 }
 
+/* --- repair --- */
+
+/* What the second check still finds was not repaired; the first check said so already. */
+static void take_left(void *context, const struct qc_finding *finding)
+{
+	struct check_command *command = context;
+	size_t index;
+	json_t *value;
+
+	if (qc_finding_kind(finding->id)->severity == QC_SEVERITY_CORRUPTION)
+		snprintf(command->last, sizeof(command->last), "%s", finding->message);
+	json_array_foreach(command->findings, index, value)
+	{
+		if (strcmp(json_string_value(json_object_get(value, "message")), finding->message)
+		    == 0)
+			json_object_set_new(value, "repaired", json_false());
+	}
+}
+
+static void mark_all_repaired(struct check_command *command)
+{
+	size_t index;
+	json_t *value;
+
+	json_array_foreach(command->findings, index, value)
+		json_object_set_new(value, "repaired", json_true());
+}
+
+static uint64_t less(uint64_t before, uint64_t after)
+{
+	return before > after ? before - after : 0;
+}
+
+/* The first check's findings are all repaired, until the second one finds one of them again. */
+static void take_repaired(void *context, const struct qc_finding *finding)
+{
+	struct check_command *command = context;
+
+	if (!command->second_check) {
+		mark_all_repaired(command);
+		command->second_check = true;
+	}
+	take_left(context, finding);
+}
+
+static int repair_file(struct check_command *command, struct qc_err *err)
+{
+	const struct common_options *common = &command->line->common;
+	const struct qc_repair_options options = {
+		.leaks_only = command->repair == REPAIR_LEAKS,
+		.dry_run = common->dry_run,
+		.no_sync = common->no_sync,
+		.stop = interrupt_catch(),
+	};
+	const struct qc_finding_sink before = {take_finding, command};
+	const struct qc_finding_sink after = {take_repaired, command};
+	struct qc_repair_report report;
+	int r = qc_repair(command->line->argument[0], &options, &before, &after, &report, err);
+
+	if (r < 0)
+		return r;
+	if (report.changed && !command->second_check)
+		mark_all_repaired(command);
+	command->result = report.after;
+	command->corruptions_fixed = less(report.found.corruptions, report.after.corruptions);
+	command->leaks_fixed = less(report.found.leaks, report.after.leaks);
+	return 0;
+}
+
 static void print_verdict(const struct qc_check_result *result)
 {
 	if (result->corruptions == 0 && result->leaks == 0 && result->check_errors == 0)
@@ -115,10 +223,16 @@ static void print_verdict(const struct qc_check_result *result)
 		       result->check_errors);
 }
 
-static void print_human(const struct qc_check_result *result)
+static void print_human(const struct check_command *command)
 {
+	const struct qc_check_result *result = &command->result;
 	double allocated = (double)result->allocated_clusters;
 
+	if (command->corruptions_fixed || command->leaks_fixed)
+		printf("The following inconsistencies were found and repaired:\n\n"
+		       "    %" PRIu64 " leaked clusters\n    %" PRIu64 " corruptions\n\n"
+		       "Double checking the fixed image now...\n",
+		       command->leaks_fixed, command->corruptions_fixed);
 	print_verdict(result);
 	if (result->total_clusters != 0 && result->allocated_clusters != 0)
 		printf("%" PRIu64 "/%" PRIu64 " = %0.2f%% allocated, %0.2f%% fragmented, "
@@ -150,6 +264,8 @@ static json_t *result_value(struct check_command *command)
 		failed = add_counter(object, "image-end-offset", result->image_end_offset)
 			 | add_counter(object, "corruptions", result->corruptions)
 			 | add_counter(object, "leaks", result->leaks)
+			 | add_counter(object, "corruptions-fixed", command->corruptions_fixed)
+			 | add_counter(object, "leaks-fixed", command->leaks_fixed)
 			 | add_counter(object, "total-clusters", result->total_clusters)
 			 | add_counter(object, "allocated-clusters", result->allocated_clusters)
 			 | add_counter(object, "fragmented-clusters", result->fragmented_clusters)
@@ -184,7 +300,7 @@ static int show(struct check_command *command, struct qc_err *err)
 	if (common->output == OUTPUT_JSON)
 		return emit_json(result_value(command), err);
 	if (command->result.completed)
-		print_human(&command->result);
+		print_human(command);
 	return 0;
 }
 
@@ -214,10 +330,16 @@ int cmd_check(int argc, char **argv)
 	struct qc_err err;
 	int status;
 
-	if (!command_line_parse(&syntax, argc, argv, NULL, &line))
+	if (!command_line_parse(&syntax, argc, argv, &command.repair, &line))
 		return line.status;
+	if (command.repair == REPAIR_NOTHING && (line.common.dry_run || line.common.no_sync))
+		return command_usage(line.name, "-n and --no-sync are for repairs: add -r");
+	if (command.repair != REPAIR_NOTHING && line.common.force_share)
+		return command_usage(line.name,
+				     "a repair cannot share the image: -U and -r exclude "
+				     "each other");
 	command.findings = json_array();
-	if (check_file(&command, &err) < 0)
+	if ((command.repair ? repair_file(&command, &err) : check_file(&command, &err)) < 0)
 		status = command_fail(line.name, line.argument[0], &err);
 	else
 		status = finish(&command);

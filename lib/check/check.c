@@ -57,6 +57,7 @@ int qc_check_run(struct qc_file *file, const struct qc_check_options *options,
 	struct qc_check check = {
 		.file = file,
 		.sink = sink,
+		.options = options,
 		.findings_max = options->findings_max ? options->findings_max
 						      : FINDINGS_MAX_DEFAULT,
 	};

@@ -22,6 +22,14 @@
 
 struct qc_check_options {
 	uint64_t findings_max; /* how many are passed on; the rest is counted. 0: a default */
+
+	/*
+	 * For repairs; may be NULL. Called for each cluster whose stored count differs from the
+	 * references that were found, or is in a block that cannot be read (`stored` is 0 then).
+	 */
+	int (*mismatch)(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
+			struct qc_err *err);
+	void *context;
 };
 
 struct qc_check_result {

@@ -35,6 +35,7 @@ struct qc_check {
 	struct qc_file *file;
 	const struct qc_finding_sink *sink;
 	uint64_t findings_max;
+	const struct qc_check_options *options;
 	struct qc_check_result result;
 	bool gave_up; /* what is wrong keeps us from going on */
 

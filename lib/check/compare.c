@@ -5,6 +5,16 @@
 #include "base/checked.h"
 #include "check/check_impl.h"
 
+static int tell(struct qc_check *check, uint64_t cluster, uint64_t stored, uint64_t found,
+		struct qc_err *err)
+{
+	const struct qc_check_options *options = check->options;
+
+	if (!options->mismatch || stored == found)
+		return 0;
+	return options->mismatch(options->context, cluster, stored, found, err);
+}
+
 static int compare_one(struct qc_check *check, uint64_t cluster, struct qc_err *err)
 {
 	uint64_t found = qc_counts_get(&check->references, cluster);
@@ -24,7 +34,7 @@ static int compare_one(struct qc_check *check, uint64_t cluster, struct qc_err *
 		qc_check_report(check, QC_FINDING_CLUSTER_LEAKED, 1, host, &qc_check_nowhere,
 				"cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
 				cluster, stored, found);
-	return 0;
+	return tell(check, cluster, stored, found, err);
 }
 
 /* Those of 64 clusters whose counts differ, or are too large to tell from two bits. */
@@ -68,6 +78,16 @@ static int compare_block(struct qc_check *check, uint64_t first, uint64_t end, u
 	return r;
 }
 
+/* All clusters of a block that cannot be read. */
+static int tell_block(struct qc_check *check, uint64_t first, uint64_t end, struct qc_err *err)
+{
+	int r = 0;
+
+	for (uint64_t cluster = first; cluster < end && r == 0; cluster++)
+		r = tell(check, cluster, 0, qc_counts_get(&check->references, cluster), err);
+	return r;
+}
+
 int qc_check_compare(struct qc_check *check, struct qc_err *err)
 {
 	uint64_t per_block = check->geometry.refcounts_per_block;
@@ -77,15 +97,17 @@ int qc_check_compare(struct qc_check *check, struct qc_err *err)
 	for (uint64_t first = 0; first < check->clusters && r == 0; first += per_block) {
 		uint64_t end = qc_min(first + per_block, check->clusters);
 
-		if (check->stored.unreadable && !qc_stored_is_readable(check, first))
+		if (check->stored.unreadable && !qc_stored_is_readable(check, first)) {
 			qc_check_unable(check, QC_FINDING_REFCOUNT_BLOCK_UNREADABLE, end - first,
 					qc_host_of_cluster(&check->geometry, first),
 					"can't get refcounts for %" PRIu64
 					" clusters from cluster %" PRIu64
 					": their block is at an impossible place",
 					end - first, first);
-		else
+			r = tell_block(check, first, end, err);
+		} else {
 			r = compare_block(check, first, end, &used_end, err);
+		}
 	}
 	check->result.image_end_offset = used_end << check->geometry.cluster_bits;
 	return r;

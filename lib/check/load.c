@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "check/check_impl.h"
+#include "format/limits.h"
 
 #define SNAPSHOT_TABLE_FIRST_READ (UINT64_C(64) << 10)
 
@@ -121,12 +122,19 @@ static int try_snapshots(struct qc_check *check, uint64_t bytes, uint64_t *ret_n
 
 static int load_snapshots(struct qc_check *check, struct qc_err *err)
 {
+	struct qc_host at = check->header.snapshot_table;
 	uint64_t bytes = SNAPSHOT_TABLE_FIRST_READ;
 	uint64_t needed = 0;
 	int r;
 
 	if (check->header.snapshots == 0)
 		return 0;
+	if (!qc_range_fits(at.byte, QC_SNAPSHOT_TABLE_BYTES_MAX, QC_CHECK_READABLE_END)) {
+		qc_check_give_up(check, QC_FINDING_HEADER_SNAPSHOT_TABLE_PLACE, at,
+				 "the snapshot table at %" PRIu64 " ends beyond every file",
+				 at.byte);
+		return 0;
+	}
 	for (;;) {
 		r = try_snapshots(check, bytes, &needed, err);
 		if (r < 0 || needed <= bytes)

@@ -23,7 +23,7 @@ static int open_file(struct qc_edit *edit, const char *path, const struct qc_edi
 	return qc_file_overlay_open(edit->file, changes, &edit->overlay, err);
 }
 
-static int recover(struct qc_edit *edit, struct qc_file *file, struct qc_err *err)
+static int recover(struct qc_edit *edit, struct qc_file *file, bool repair, struct qc_err *err)
 {
 	struct qc_recover_plan plan;
 	int status;
@@ -35,6 +35,8 @@ static int recover(struct qc_edit *edit, struct qc_file *file, struct qc_err *er
 		return qc_fail(err, QC_E_FORMAT, "%s; see qcowtool recover",
 			       qc_recover_state_text(plan.state));
 	status = qc_recover_apply(file, &plan, err);
+	if (status == -QC_E_FORMAT && repair)
+		return 0; /* the tables decide what is free, and it is they that are to be repaired */
 	return status < 0 ? qc_err_context(err, "recovery of an interrupted transaction") : 0;
 }
 
@@ -49,7 +51,7 @@ static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit
 		return status;
 	chain.top_file = edit->file;
 	file = edit->overlay ? edit->overlay : edit->file;
-	if ((status = recover(edit, file, err)) < 0
+	if ((status = recover(edit, file, options->txn.repair, err)) < 0
 	    || (status = qc_image_open(file, NULL, &edit->image, err)) < 0)
 		return status;
 	if (!options->no_backing

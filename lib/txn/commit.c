@@ -179,7 +179,7 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 	    || (status = find_end(txn, &file_bytes_after, err)) < 0)
 		return status;
 	status = qc_journal_write(txn, after, file_bytes_after, ret_journal, &shared_freed, err);
-	if (status == 0 && shared_freed && !txn->options.trust_refcounts)
+	if (status == 0 && shared_freed && !txn->options.trust_refcounts && !txn->options.repair)
 		status = prove_new_state(txn, after, err);
 	return status;
 }
@@ -227,6 +227,13 @@ static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
 	return 0;
 }
 
+static bool has_changes(const struct qc_txn *txn)
+{
+	return txn->l2.changed > 0 || txn->l1_changed || txn->header_changed
+	       || txn->snapshots_changed
+	       || (txn->space_known && (txn->refs.blocks.changed > 0 || txn->refs.table_changed));
+}
+
 int qc_commit(struct qc_txn *txn, struct qc_err *err)
 {
 	struct qc_file *file = txn->image->file;
@@ -235,8 +242,7 @@ int qc_commit(struct qc_txn *txn, struct qc_err *err)
 	struct qc_err ignored;
 	int status;
 
-	if (txn->l2.changed == 0 && !txn->l1_changed && !txn->header_changed
-	    && !txn->snapshots_changed)
+	if (!has_changes(txn))
 		return 0;
 	if ((status = settle(txn, err)) < 0)
 		return status;

@@ -89,8 +89,11 @@ static int scan_table(struct qc_space *space, struct qc_image *image, const uint
 			continue; /* beyond the end of the file all counts are 0 */
 		/* More blocks than the file has clusters, so some of them twice: not worth the time. */
 		if (!qc_is_aligned(offset, g->cluster_bytes) || offset > QC_HOST_OFFSET_MAX
-		    || i * g->refcounts_per_block >= space->limit || blocks_left-- == 0)
+		    || i * g->refcounts_per_block >= space->limit || blocks_left-- == 0) {
+			if (space->proof == QC_SPACE_UNION)
+				continue;
 			return fail_table_entry(i, offset, err);
+		}
 		status = qc_file_read(image->file, offset, block, (size_t)g->cluster_bytes, err);
 		if (status < 0)
 			return qc_err_context(err, "refcount block %" PRIu64, i);
@@ -150,6 +153,9 @@ static int take_reference(void *context, uint64_t first, uint64_t count, struct 
 	if ((status = check_stop(space, err)) < 0)
 		return status;
 	if (space->proof == QC_SPACE_UNION) {
+		/* What is far beyond the file is no place to keep free. */
+		if (first + count > space->file_clusters + 1)
+			return 0;
 		status = reach(space, first + count, err);
 		if (status == 0 && has_planes(space))
 			qc_bitset_add_range(&space->used, first, count);
@@ -178,11 +184,16 @@ int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_
 		  const volatile sig_atomic_t *stop, struct qc_err *err)
 {
 	const struct qc_geometry *g = &image->geometry;
-	struct qc_walk_sink sink = {take_reference, space};
+	struct qc_walk_sink sink = {.take = take_reference,
+				    .context = space,
+				    .tolerant = proof == QC_SPACE_UNION};
 	uint64_t clusters = qc_clusters_for(g, image->file->bytes);
 	int status;
 
-	*space = (struct qc_space){.geometry = g, .proof = proof, .stop = stop};
+	*space = (struct qc_space){.geometry = g,
+				   .proof = proof,
+				   .stop = stop,
+				   .file_clusters = clusters};
 	space->limit = qc_min(qc_refcountable_clusters(g), QC_HOST_OFFSET_MAX >> g->cluster_bits);
 	status = init_planes(space, qc_max(qc_min(clusters, QC_SPACE_CLUSTERS_MAX), 1), err);
 	if (status == 0)

@@ -31,7 +31,7 @@
 enum qc_space_proof {
 	QC_SPACE_PROVE, /* refuse an image whose references and refcounts contradict each other */
 	QC_SPACE_TRUST, /* believe the refcounts: no walk */
-	QC_SPACE_UNION, /* what either of them says is used */
+	QC_SPACE_UNION, /* what either of them says is used; what makes no sense says nothing */
 };
 
 struct qc_space {
@@ -47,6 +47,7 @@ struct qc_space {
 	struct qc_bitset shared; /* refcount above 1 */
 	struct qc_bitset seen;	 /* referred to already */
 	enum qc_space_proof proof;
+	uint64_t file_clusters; /* in the file as it was */
 	const volatile sig_atomic_t *stop;
 };
 

@@ -155,7 +155,6 @@ static uint64_t place_apart(const struct relay *r, uint32_t extensions_end)
 /* Puts the name behind the extensions; false if it does not fit into sector 0. */
 static bool put_name(const struct relay *r, uint32_t extensions_end, struct qc_header_layout *l)
 {
-	l->name_bytes = r->name_bytes;
 	if (!r->name)
 		return true;
 	if (!qc_range_fits(extensions_end, r->name_bytes, QC_SECTOR_BYTES))
@@ -210,6 +209,7 @@ int qc_stage_header_layout(const struct qc_header *header, const struct qc_exten
 			       "the backing file's format has more than %u bytes",
 			       QC_BACKING_FORMAT_BYTES_MAX);
 	r.name_bytes = (uint32_t)length;
+	layout.name_bytes = r.name_bytes;
 	if (!lay_out(&r, &layout))
 		return qc_fail(err, QC_E_NO_SPACE,
 			       "the header has no room for the backing file's name and format");

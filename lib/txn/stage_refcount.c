@@ -178,6 +178,59 @@ int qc_refs_drop(struct qc_refs *refs, uint64_t first, uint64_t count, uint64_t 
 	return status < 0 ? status : drain_pending(refs, err);
 }
 
+int qc_refs_set(struct qc_refs *refs, uint64_t cluster, uint64_t count, struct qc_err *err)
+{
+	const struct qc_geometry *g = refs->geometry;
+	struct qc_block *block;
+	int status;
+
+	if (count > g->refcount_max)
+		return qc_fail(err, QC_E_NO_SPACE,
+			       "the cluster at host offset 0x%" PRIx64 " has %" PRIu64
+			       " references, more than a refcount of this width can count",
+			       cluster << g->cluster_bits, count);
+	if ((status = get_block(refs, cluster / g->refcounts_per_block, &block, err)) < 0)
+		return status;
+	qc_stage_change(&refs->blocks, block);
+	qc_refcount_set(g, block->bytes, cluster % g->refcounts_per_block, count);
+	return drain_pending(refs, err);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = **(uint64_t *const *)a, y = **(uint64_t *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+void qc_refs_mend_table(struct qc_refs *refs)
+{
+	const struct qc_geometry *g = refs->geometry;
+	uint64_t **sorted = calloc((size_t)refs->table_entries + 1, sizeof(*sorted));
+	size_t count = 0;
+
+	for (uint64_t i = 0; i < refs->table_entries; i++) {
+		uint64_t *entry = &refs->table[i];
+
+		if (*entry == 0)
+			continue;
+		if (!qc_is_aligned(*entry, g->cluster_bytes) || *entry >= refs->file->bytes) {
+			*entry = 0;
+			refs->table_changed = true;
+		} else if (sorted) {
+			sorted[count++] = entry;
+		}
+	}
+	if (count > 1)
+		qsort(sorted, count, sizeof(*sorted), by_value);
+	for (size_t i = 1; i < count; i++)
+		if (*sorted[i] == *sorted[i - 1]) {
+			*sorted[i - 1] = 0;
+			refs->table_changed = true;
+		}
+	free(sorted);
+}
+
 int qc_refs_get(struct qc_refs *refs, uint64_t cluster, uint64_t *ret, struct qc_err *err)
 {
 	uint64_t per_block = refs->geometry->refcounts_per_block;
@@ -261,7 +314,7 @@ int qc_refs_settle(struct qc_refs *refs, struct qc_err *err)
 			return status;
 		if (placed)
 			continue;
-		if (entries == 0)
+		if (entries == 0 && !refs->table_changed)
 			return 0; /* no count changed at all */
 		clusters = qc_max(qc_clusters_for(g, entries * 8), refs->old_table_clusters);
 		if (clusters <= refs->new_table_clusters)

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -32,6 +33,7 @@ struct qc_refs {
 	struct qc_space *space;
 	struct qc_stage blocks; /* by index in the refcount table */
 	uint64_t *table;	/* the committed table, host byte order */
+	bool table_changed;	/* it has entries that make no sense, which are taken for none */
 	uint64_t table_entries;
 	struct qc_host old_table, new_table; /* new_table none: nothing changed */
 	uint64_t old_table_clusters, new_table_clusters;
@@ -51,6 +53,12 @@ int qc_refs_add(struct qc_refs *refs, uint64_t first, uint64_t count, struct qc_
 /* Drops a reference from each. *ret_freed (may be NULL) grows by those that have none left. */
 int qc_refs_drop(struct qc_refs *refs, uint64_t first, uint64_t count, uint64_t *ret_freed,
 		 struct qc_err *err);
+
+/* For repairs: makes the count of a cluster what it should be. QC_E_NO_SPACE if that does not fit. */
+int qc_refs_set(struct qc_refs *refs, uint64_t cluster, uint64_t count, struct qc_err *err);
+
+/* Takes table entries that make no sense, or name a block twice, for none. */
+void qc_refs_mend_table(struct qc_refs *refs);
 
 /* The count of a cluster in the state to come. */
 int qc_refs_get(struct qc_refs *refs, uint64_t cluster, uint64_t *ret, struct qc_err *err);

@@ -26,7 +26,7 @@ static int count_entries(struct qc_txn *txn, const uint8_t *table, struct qc_hos
 			 struct qc_err *err)
 {
 	struct count c = {txn, add};
-	struct qc_walk_sink sink = {count_run, &c};
+	struct qc_walk_sink sink = {.take = count_run, .context = &c};
 
 	return qc_walk_l2_table(txn->geometry, table, where, &sink, err);
 }
@@ -141,7 +141,8 @@ static int settle_word(struct counts *counts, uint64_t *word, struct qc_err *err
 	bool one;
 	int status;
 
-	if ((*word & QC_L2_COMPRESSED) != 0 || cluster == 0)
+	if ((*word & QC_L2_COMPRESSED) != 0 || cluster == 0
+	    || index >= qc_refcountable_clusters(g) / g->refcounts_per_block)
 		return 0;
 	if (!counts->block || counts->index != index) {
 		status = qc_refs_view(&counts->txn->refs, index, &counts->block, err);

@@ -12,11 +12,13 @@
 
 /* --- begin --- */
 
-static int refuse_unfit(const struct qc_image *image, struct qc_err *err)
+static int refuse_unfit(const struct qc_image *image, bool repair, struct qc_err *err)
 {
 	if (image->geometry.external_data)
 		return qc_fail(err, QC_E_UNSUPPORTED,
 			       "images with an external data file cannot be written to yet");
+	if (repair)
+		return 0;
 	if ((image->header.incompatible & QC_INCOMPAT_CORRUPT) != 0)
 		return qc_fail(
 			err, QC_E_FORMAT,
@@ -34,7 +36,7 @@ int qc_txn_begin(struct qc_image *image, const struct qc_layer *backing,
 	int status;
 
 	assert(image->file->writable);
-	if ((status = refuse_unfit(image, err)) < 0)
+	if ((status = refuse_unfit(image, options->repair, err)) < 0)
 		return status;
 	return qc_txn_new(image, backing, options, ret, err);
 }

@@ -35,7 +35,8 @@ struct qc_txn;
 
 struct qc_txn_options {
 	bool trust_refcounts; /* skip the walk that proves free clusters free */
-	bool compress;	      /* store clusters that one write covers whole compressed */
+	bool repair; /* take images that are dirty, corrupt or contradict themselves; see repair.h */
+	bool compress; /* store clusters that one write covers whole compressed */
 	const volatile sig_atomic_t
 		*stop; /* not NULL: fail with QC_E_INTERRUPTED once it is not 0 */
 };

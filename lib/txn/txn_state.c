@@ -73,13 +73,14 @@ void qc_txn_free(struct qc_txn *txn)
 
 int qc_txn_need_space(struct qc_txn *txn, struct qc_err *err)
 {
+	enum qc_space_proof proof = txn->options.repair		   ? QC_SPACE_UNION
+				    : txn->options.trust_refcounts ? QC_SPACE_TRUST
+								   : QC_SPACE_PROVE;
 	int status;
 
 	if (txn->space_known)
 		return 0;
-	status = qc_space_init(&txn->space, txn->image,
-			       txn->options.trust_refcounts ? QC_SPACE_TRUST : QC_SPACE_PROVE,
-			       txn->options.stop, err);
+	status = qc_space_init(&txn->space, txn->image, proof, txn->options.stop, err);
 	if (status == 0)
 		status = qc_refs_init(&txn->refs, txn->image, &txn->space,
 				      blocks_in(txn->geometry, REFCOUNT_BYTES_IN_MEMORY),

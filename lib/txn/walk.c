@@ -39,8 +39,11 @@ static int take_bytes(struct walk *w, struct qc_host at, uint64_t bytes, struct 
 			     qc_host_cluster(g, qc_host(at.byte + bytes - 1)) - first + 1, err);
 }
 
-static int fail_entry(const char *what, uint64_t word, uint64_t where, struct qc_err *err)
+static int fail_entry(const struct qc_walk_sink *sink, const char *what, uint64_t word,
+		      uint64_t where, struct qc_err *err)
 {
+	if (sink->tolerant)
+		return 0;
 	return qc_fail(err, QC_E_FORMAT,
 		       "%s 0x%" PRIx64 " at host offset 0x%" PRIx64
 		       " makes no sense; see qcowtool check",
@@ -56,7 +59,7 @@ static int take_odd_l2_entry(const struct qc_geometry *g, struct qc_l2_words wor
 	uint64_t first, count = 1;
 
 	if (qc_l2_decode(g, words, &entry) != QC_L2_FAULT_NONE)
-		return fail_entry("L2 entry", words.entry, where, err);
+		return fail_entry(sink, "L2 entry", words.entry, where, err);
 	if (qc_host_is_none(entry.host))
 		return 0;
 	first = qc_host_cluster(g, entry.host);
@@ -177,9 +180,13 @@ static int walk_l1_stretch(struct walk *w, const struct extent *stretch, struct 
 
 			if (qc_host_is_none(table) && (word & QC_L1_RESERVED) == 0)
 				continue;
-			if ((word & QC_L1_RESERVED) != 0 || !qc_is_aligned(table.byte, cluster))
-				return fail_entry("L1 entry", word, stretch->offset + done + i,
-						  err);
+			if ((word & QC_L1_RESERVED) != 0 || !qc_is_aligned(table.byte, cluster)) {
+				if ((status = fail_entry(w->sink, "L1 entry", word,
+							 stretch->offset + done + i, err))
+				    < 0)
+					return status;
+				continue;
+			}
 			if ((status = add_table(w, table.byte, err)) < 0)
 				return status;
 		}
@@ -250,10 +257,15 @@ static int walk_refcount_table(struct walk *w, struct qc_err *err)
 			uint64_t word = qc_load_be64(words + i);
 
 			if (!qc_is_aligned(word, image->geometry.cluster_bytes)
-			    || word > QC_HOST_OFFSET_MAX)
-				return fail_entry("refcount table entry", word,
-						  image->header.refcount_table.byte + done + i,
-						  err);
+			    || word > QC_HOST_OFFSET_MAX) {
+				if ((status = fail_entry(w->sink, "refcount table entry", word,
+							 image->header.refcount_table.byte + done
+								 + i,
+							 err))
+				    < 0)
+					return status;
+				continue;
+			}
 			if (word != 0)
 				status = take_bytes(w, qc_host(word), 1, err);
 		}
@@ -277,9 +289,13 @@ static int walk_bitmap(struct walk *w, const struct qc_bitmap *bitmap, struct qc
 		for (size_t i = 0; status == 0 && i < now; i += sizeof(uint64_t)) {
 			uint64_t word = qc_load_be64(words + i);
 
-			if ((word & QC_BITMAP_TABLE_RESERVED) != 0)
-				return fail_entry("bitmap table entry", word,
-						  bitmap->table.byte + done + i, err);
+			if ((word & QC_BITMAP_TABLE_RESERVED) != 0) {
+				if ((status = fail_entry(w->sink, "bitmap table entry", word,
+							 bitmap->table.byte + done + i, err))
+				    < 0)
+					return status;
+				continue;
+			}
 			if ((word & QC_BITMAP_TABLE_OFFSET_MASK) != 0)
 				status = take_bytes(w, qc_host(word & QC_BITMAP_TABLE_OFFSET_MASK),
 						    1, err);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -18,9 +19,10 @@
 struct qc_walk_sink {
 	int (*take)(void *context, uint64_t first_cluster, uint64_t count, struct qc_err *err);
 	void *context;
+	bool tolerant; /* entries that make no sense are passed over */
 };
 
-/* Fails with QC_E_FORMAT at the first entry that makes no sense. */
+/* Fails with QC_E_FORMAT at the first entry that makes no sense, unless the sink is tolerant. */
 int qc_walk_references(struct qc_image *image, const struct qc_walk_sink *sink, struct qc_err *err);
 
 /*

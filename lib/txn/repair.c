@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "txn/repair.h"
+
+#include <assert.h>
+
+#include "format/features.h"
+#include "format/l1_entry.h"
+#include "txn/tree.h"
+#include "txn/txn_state.h"
+
+static int begin(struct qc_txn *txn, struct qc_err *err)
+{
+	bool first = !txn->space_known;
+	int status = qc_txn_need_space(txn, err);
+
+	assert(txn->options.repair && !txn->failed);
+	if (status == 0 && first)
+		qc_refs_mend_table(&txn->refs);
+	return status;
+}
+
+int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, struct qc_err *err)
+{
+	int status = begin(txn, err);
+
+	if (status == 0)
+		status = qc_refs_set(&txn->refs, cluster, count, err);
+	return qc_txn_result(txn, status);
+}
+
+int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err)
+{
+	int status = begin(txn, err);
+
+	for (uint64_t i = 0; status == 0 && i < txn->header.l1_entries; i++) {
+		uint64_t entry = txn->image->l1[i];
+
+		if ((entry & QC_L1_RESERVED) != 0
+		    || qc_in_cluster(txn->geometry, qc_l1_table_of(entry).byte) != 0
+		    || qc_l1_table_of(entry).byte >= txn->file_bytes_before)
+			continue;
+		if (txn->options.stop && *txn->options.stop)
+			status = qc_fail(err, QC_E_INTERRUPTED, "interrupted");
+		else
+			status = qc_tree_settle_copied(txn, i, err);
+	}
+	return qc_txn_result(txn, status);
+}
+
+void qc_txn_repair_marks(struct qc_txn *txn)
+{
+	uint64_t marks = QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT;
+
+	assert(txn->options.repair);
+	if ((txn->header.incompatible & marks) == 0)
+		return;
+	txn->header.incompatible &= ~marks;
+	txn->header_changed = true;
+}

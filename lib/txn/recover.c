@@ -135,24 +135,23 @@ static int decide_torn(struct qc_file *file, struct qc_recover_plan *plan, bool 
 		       struct qc_err *err)
 {
 	const struct qc_journal *journal = &plan->journal;
+	struct qc_verdict before, after;
 	struct verify v = {file, true};
-	struct qc_verdict verdict;
 	int status;
 
 	if ((status = qc_journal_each(file, journal, verify_record, &v, err)) < 0
-	    || (status = judge(file, journal, journal->head.after, &verdict, err)) < 0)
+	    || (status = judge(file, journal, journal->head.before, &before, err)) < 0
+	    || (status = judge(file, journal, journal->head.after, &after, err)) < 0)
 		return status;
-	plan->state = now_sound ? QC_RECOVER_STALE : QC_RECOVER_UNDECIDABLE;
-	if (v.whole && verdict.sound && verdict.range_free) {
+	if (!before.range_free || !after.range_free)
+		return 0; /* in one of them a guest could have written it */
+	if (v.whole && after.sound)
 		plan->state = QC_RECOVER_TORN_TO_NEW;
-		return 0;
-	}
-	if (now_sound)
-		return 0;
-	status = judge(file, journal, journal->head.before, &verdict, err);
-	if (status == 0 && verdict.sound && verdict.range_free)
-		plan->state = QC_RECOVER_TORN_TO_OLD;
-	return status;
+	else if (now_sound)
+		plan->state = QC_RECOVER_STALE;
+	else
+		plan->state = before.sound ? QC_RECOVER_TORN_TO_OLD : QC_RECOVER_UNDECIDABLE;
+	return 0;
 }
 
 /* The journal is whole and the image's own: what does sector 0 say? */
@@ -192,8 +191,12 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 	    && head->cluster_bits == qc_load_be32(plan.sector0 + FIELD_OFFSET(cluster_bits))) {
 		if ((status = judge(file, &plan.journal, plan.sector0, &now, err)) < 0)
 			return status;
-		/* In a cluster that is used stands what a guest wrote, whatever it looks like. */
-		if ((!now.opens || now.range_free)
+		/*
+		 * In a cluster that is used stands what a guest wrote, whatever it looks like. But
+		 * where sector 0 is torn, its tables are none, and what they use says nothing.
+		 */
+		if ((now.range_free
+		     || (!now.sound && is_torn_once(plan.sector0, head->before, head->after)))
 		    && (status = decide(file, &plan, now.sound, err)) < 0)
 			return status;
 	}

@@ -112,7 +112,7 @@ static int write_l1(struct qc_txn *txn, uint64_t index, struct qc_err *err)
 
 	if (!table || table->bytes == 0)
 		return 0;
-	words = malloc((size_t)table->bytes);
+	words = calloc(1, (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes));
 	if (!words)
 		return qc_fail_memory(err);
 	for (uint64_t i = 0; i < table->bytes / sizeof(uint64_t); i++)
@@ -128,7 +128,7 @@ static int write_snapshots(struct qc_txn *txn, struct qc_err *err)
 
 	if (!table || table->bytes == 0)
 		return 0;
-	bytes = calloc(1, (size_t)table->bytes);
+	bytes = calloc(1, (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes));
 	if (!bytes)
 		return qc_fail_memory(err);
 	qc_snapshots_encode(&txn->image->snapshots, bytes);

@@ -118,6 +118,30 @@ static uint64_t next_freed(const struct qc_geometry *g, const uint8_t *old, cons
 	return at;
 }
 
+/* A run of freed clusters, but for what held tables: the next transaction's go there. */
+static int emit_freed_run(struct writer *w, uint64_t first, uint64_t end, struct qc_err *err)
+{
+	const struct qc_geometry *g = w->txn->geometry;
+	const struct qc_bitset *tables = &w->txn->space.tables;
+	int status = 0;
+
+	while (status == 0 && first < end && w->records < RECORDS_MAX) {
+		uint64_t run_end = first < tables->bits ? qc_min(qc_bitset_next(tables, first), end)
+							: end;
+
+		if (run_end > first)
+			status = emit(w,
+				      &(struct qc_journal_record){
+					      .kind = QC_JOURNAL_FREED,
+					      .old_host = qc_host_of_cluster(g, first),
+					      .length = (run_end - first) * g->cluster_bytes,
+				      },
+				      err);
+		first = run_end < end ? qc_min(qc_bitset_next_absent(tables, run_end), end) : end;
+	}
+	return status;
+}
+
 /* The runs of clusters that had references in the old block and have none in the new one. */
 static int emit_freed_in_block(struct writer *w, const struct qc_block *block, const uint8_t *old,
 			       struct qc_err *err)
@@ -127,20 +151,13 @@ static int emit_freed_in_block(struct writer *w, const struct qc_block *block, c
 	uint64_t at, end;
 	int status = 0;
 
-	for (at = next_freed(g, old, block->bytes, 0);
-	     status == 0 && at < g->refcounts_per_block && w->records < RECORDS_MAX;
+	for (at = next_freed(g, old, block->bytes, 0); status == 0 && at < g->refcounts_per_block;
 	     at = next_freed(g, old, block->bytes, end)) {
 		end = qc_min(qc_refcount_next_free(g, old, at),
 			     qc_refcount_next_used(g, block->bytes, at));
 		if (qc_refcount_next_shared(g, old, at) < end)
 			w->shared_freed = true;
-		status = emit(w,
-			      &(struct qc_journal_record){
-				      .kind = QC_JOURNAL_FREED,
-				      .old_host = qc_host_of_cluster(g, first_cluster + at),
-				      .length = (end - at) * g->cluster_bytes,
-			      },
-			      err);
+		status = emit_freed_run(w, first_cluster + at, first_cluster + end, err);
 	}
 	return status;
 }

@@ -86,8 +86,8 @@ static int change_table(struct job *job, struct qc_err *err)
 		return status;
 	if (!qc_stage_change(&txn->l2, job->table) || qc_host_is_none(job->table->old_host))
 		return 0;
-	return qc_refs_drop(&txn->refs, qc_host_cluster(txn->geometry, job->table->old_host), 1,
-			    NULL, err);
+	return qc_refs_drop_table(&txn->refs, job->table->old_host, txn->geometry->cluster_bytes,
+				  err);
 }
 
 /* A cluster that was taken and is not needed after all; what was written there goes at once. */

@@ -3,6 +3,8 @@
 
 #include "base/checked.h"
 
+#define STORAGE_BLOCK_BYTES UINT64_C(4096)
+
 struct reclaim {
 	struct qc_file *file;
 	const struct qc_space *space;
@@ -10,10 +12,12 @@ struct reclaim {
 	uint64_t file_bytes; /* what lies beyond goes with the tail */
 };
 
+/* Storage gives back whole blocks; parts of one would only be overwritten. */
 static int punch(const struct reclaim *r, uint64_t offset, uint64_t bytes, struct qc_err *err)
 {
-	uint64_t end = qc_min(offset + bytes, r->file_bytes);
+	uint64_t end = qc_align_down(qc_min(offset + bytes, r->file_bytes), STORAGE_BLOCK_BYTES);
 
+	offset = qc_align_up(offset, STORAGE_BLOCK_BYTES);
 	return offset < end ? qc_file_punch(r->file, offset, end - offset, err) : 0;
 }
 

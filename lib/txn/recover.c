@@ -82,23 +82,25 @@ static bool is_mixed(const uint8_t *now, const uint8_t *x, const uint8_t *y)
 	return true;
 }
 
-/*
- * One side with the disk size of the other. That is also what another program leaves that resizes the
- * disk to where our transaction would have, so it is no proof of a torn write.
- */
-static bool is_resized(const uint8_t *now, const uint8_t *side, const uint8_t *other)
-{
-	const size_t from = FIELD_OFFSET(size), to = from + sizeof(qc_be64);
-
-	return memcmp(now, side, from) == 0 && memcmp(now + from, other + from, to - from) == 0
-	       && memcmp(now + to, side + to, QC_SECTOR_BYTES - to) == 0;
-}
-
 /* --- looking: what is there --- */
+
+/* The root pointers that a transaction can switch, and the kind of table each one leads to. */
+static const struct root {
+	size_t offset;
+	enum qc_journal_kind kind;
+} roots[] = {
+	{FIELD_OFFSET(l1_table_offset), QC_JOURNAL_L1},
+	{FIELD_OFFSET(refcount_table_offset), QC_JOURNAL_REFCOUNT_TABLE},
+	{FIELD_OFFSET(snapshots_offset), QC_JOURNAL_SNAPSHOT_TABLE},
+};
+
+#define ROOT_COUNT (sizeof(roots) / sizeof(roots[0]))
 
 struct verify {
 	struct qc_file *file;
+	const uint8_t *after;
 	bool whole;
+	bool found[ROOT_COUNT]; /* a table that verifies is where the new root points */
 };
 
 /* Is the new table where the record says, to the bit? */
@@ -120,6 +122,28 @@ static int verify_record(void *context, const struct qc_journal_record *record, 
 	status = qc_file_read(v->file, record->new_host.byte, bytes, (size_t)record->length, err);
 	if (status == 0)
 		v->whole = XXH64(bytes, (size_t)record->length, 0) == record->digest;
+	for (size_t i = 0; i < ROOT_COUNT; i++)
+		if (roots[i].kind == record->kind
+		    && qc_load_be64(v->after + roots[i].offset) == record->new_host.byte)
+			v->found[i] = true;
+	return status;
+}
+
+/* Do all records verify, and are they what the new roots lead to? */
+static int verify_new(struct qc_file *file, const struct qc_journal *journal, bool *ret,
+		      struct qc_err *err)
+{
+	const uint8_t *before = journal->head.before, *after = journal->head.after;
+	struct verify v = {.file = file, .after = after, .whole = true};
+	int status = qc_journal_each(file, journal, verify_record, &v, err);
+
+	*ret = v.whole && journal->head.records > 0;
+	for (size_t i = 0; i < ROOT_COUNT; i++) {
+		uint64_t root = qc_load_be64(after + roots[i].offset);
+
+		if (root != 0 && root != qc_load_be64(before + roots[i].offset) && !v.found[i])
+			*ret = false;
+	}
 	return status;
 }
 
@@ -131,27 +155,37 @@ static int judge(struct qc_file *file, const struct qc_journal *journal, const u
 				err);
 }
 
-static int decide_torn(struct qc_file *file, struct qc_recover_plan *plan, bool now_sound,
-		       struct qc_err *err)
+/* Sector 0 makes no sense, and was torn between the two that the journal holds. */
+static int decide_torn(struct qc_file *file, struct qc_recover_plan *plan, struct qc_err *err)
 {
 	const struct qc_journal *journal = &plan->journal;
 	struct qc_verdict before, after;
-	struct verify v = {file, true};
+	bool new_whole;
 	int status;
 
-	if ((status = qc_journal_each(file, journal, verify_record, &v, err)) < 0
+	if ((status = verify_new(file, journal, &new_whole, err)) < 0
 	    || (status = judge(file, journal, journal->head.before, &before, err)) < 0
 	    || (status = judge(file, journal, journal->head.after, &after, err)) < 0)
 		return status;
 	if (!before.range_free || !after.range_free)
 		return 0; /* in one of them a guest could have written it */
-	if (v.whole && after.sound)
-		plan->state = QC_RECOVER_TORN_TO_NEW;
-	else if (now_sound)
-		plan->state = QC_RECOVER_STALE;
-	else
-		plan->state = before.sound ? QC_RECOVER_TORN_TO_OLD : QC_RECOVER_UNDECIDABLE;
+	plan->state = new_whole && after.sound ? QC_RECOVER_TORN_TO_NEW
+		      : before.sound	       ? QC_RECOVER_TORN_TO_OLD
+					       : QC_RECOVER_UNDECIDABLE;
 	return 0;
+}
+
+/*
+ * The new sector, but with autoclear bits of the old one: it was torn there, and the bits vouch for
+ * what has changed. Clearing them is all that is left to do.
+ */
+static bool lacks_autoclear(const uint8_t *now, const uint8_t *after)
+{
+	const size_t from = FIELD_OFFSET(autoclear_features), to = from + sizeof(qc_be64);
+
+	return has_features(now) && memcmp(now, after, from) == 0
+	       && memcmp(now + to, after + to, QC_SECTOR_BYTES - to) == 0
+	       && (qc_load_be64(after + from) & ~qc_load_be64(now + from)) == 0;
 }
 
 /* The journal is whole and the image's own: what does sector 0 say? */
@@ -165,13 +199,12 @@ static int decide(struct qc_file *file, struct qc_recover_plan *plan, bool now_s
 		plan->state = QC_RECOVER_NOT_COMMITTED;
 	else if (same_sector(now, after))
 		plan->state = QC_RECOVER_COMMITTED;
-	else if (!is_mixed(now, before, after)
-		 || (now_sound
-		     && (!is_torn_once(now, before, after) || is_resized(now, before, after)
-			 || is_resized(now, after, before))))
-		plan->state = QC_RECOVER_STALE;
+	else if (lacks_autoclear(now, after))
+		plan->state = QC_RECOVER_TORN_TO_NEW;
+	else if (now_sound || !is_mixed(now, before, after))
+		plan->state = QC_RECOVER_STALE; /* never write a header over one that makes sense */
 	else
-		return decide_torn(file, plan, now_sound, err);
+		return decide_torn(file, plan, err);
 	return 0;
 }
 

@@ -7,12 +7,12 @@
  * not use (else a guest wrote it), and agrees with the image in all that no transaction changes.
  *
  * Then sector 0 decides, not the journal: equal to "before", the transaction never happened; equal to
- * "after", it did, and only giving space back is left. Autoclear bits may have been cleared since. A
- * sector that is neither, but made of bytes of both, was torn by storage that does not keep our one
- * assumption; then the new tables decide, if all of them are there to the bit and make sense, and
- * else the old ones, if they do. A sector that leads to a sound image and could be another program's
- * work is left alone: the journal is stale. (So a header that was torn between the disk's size and
- * the rest of it stays as it is.)
+ * "after", it did, and only giving space back is left. Autoclear bits may have been cleared since.
+ * Any other sector that leads to a sound image is left alone, and the journal is stale: a guest may
+ * have written it into a cluster that is free by now. Only where sector 0 makes no sense, and is made
+ * of bytes of both, was it torn by storage that does not keep our one assumption. Then the new tables
+ * decide, if all of them are there to the bit and make sense, and else the old ones, if they do. (So
+ * a header that was torn where both parts make sense together stays as it is.)
  */
 #pragma once
 

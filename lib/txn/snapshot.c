@@ -198,9 +198,8 @@ int qc_txn_snapshot_delete(struct qc_txn *txn, size_t index, struct qc_err *err)
 		status = is_interrupted(txn) ? qc_fail(err, QC_E_INTERRUPTED, "interrupted")
 					     : qc_tree_count(txn, l1[i], false, err);
 	if (status == 0 && snapshot->l1_entries > 0)
-		status = qc_refs_drop(&txn->refs, qc_host_cluster(txn->geometry, snapshot->l1),
-				      qc_clusters_for(txn->geometry, snapshot->l1_entries * 8),
-				      NULL, err);
+		status = qc_refs_drop_table(&txn->refs, snapshot->l1,
+					    snapshot->l1_entries * sizeof(uint64_t), err);
 	for (uint64_t i = 0; status == 0 && i < txn->header.l1_entries; i++)
 		status = is_interrupted(txn) ? qc_fail(err, QC_E_INTERRUPTED, "interrupted")
 					     : qc_tree_settle_copied(txn, i, err);

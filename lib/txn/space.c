@@ -200,7 +200,9 @@ int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_
 		status = scan_refcounts(space, image, err);
 	if (status == 0 && proof != QC_SPACE_TRUST)
 		status = qc_walk_references(image, &sink, err);
-	if (status == 0 && has_planes(space) && !qc_bitset_init(&space->given, space->end))
+	if (status == 0 && has_planes(space)
+	    && (!qc_bitset_init(&space->given, space->end)
+		|| !qc_bitset_init(&space->tables, space->end)))
 		status = qc_fail_memory(err);
 	qc_bitset_clear(&space->shared);
 	qc_bitset_clear(&space->seen);
@@ -218,6 +220,7 @@ void qc_space_clear(struct qc_space *space)
 {
 	qc_bitset_clear(&space->used);
 	qc_bitset_clear(&space->given);
+	qc_bitset_clear(&space->tables);
 	qc_bitset_clear(&space->shared);
 	qc_bitset_clear(&space->seen);
 }
@@ -263,6 +266,12 @@ int qc_space_take(struct qc_space *space, uint64_t count, uint64_t *ret_first, s
 		space->next = first + count;
 	*ret_first = first;
 	return 0;
+}
+
+void qc_space_note_tables(struct qc_space *space, uint64_t first, uint64_t count)
+{
+	if (qc_range_fits(first, count, space->tables.bits))
+		qc_bitset_add_range(&space->tables, first, count);
 }
 
 bool qc_space_is_free(const struct qc_space *space, uint64_t cluster)

@@ -36,12 +36,13 @@ enum qc_space_proof {
 
 struct qc_space {
 	const struct qc_geometry *geometry;
-	struct qc_bitset used;	/* below end: committed or given out; empty if that is too much */
-	struct qc_bitset given; /* below end: given out by this transaction */
-	uint64_t end;		/* one past the highest cluster that the committed state uses */
-	uint64_t next;		/* everything above `end` and below this was given out */
-	uint64_t low;		/* no cluster below this one is free */
-	uint64_t limit;		/* clusters at or above this one cannot exist */
+	struct qc_bitset used;	 /* below end: committed or given out; empty if that is too much */
+	struct qc_bitset tables; /* below end: held a table that this transaction replaced */
+	struct qc_bitset given;	 /* below end: given out by this transaction */
+	uint64_t end;		 /* one past the highest cluster that the committed state uses */
+	uint64_t next;		 /* everything above `end` and below this was given out */
+	uint64_t low;		 /* no cluster below this one is free */
+	uint64_t limit;		 /* clusters at or above this one cannot exist */
 
 	/* During the walk only. */
 	struct qc_bitset shared; /* refcount above 1 */
@@ -63,6 +64,12 @@ void qc_space_clear(struct qc_space *space); /* harmless on a zeroed struct */
  * Gives out `count` consecutive clusters. QC_E_NO_SPACE if there cannot be that many.
  */
 int qc_space_take(struct qc_space *space, uint64_t count, uint64_t *ret_first, struct qc_err *err);
+
+/*
+ * Says that committed clusters held a table that is replaced. They are not worth punching when they
+ * become free: the next transaction's tables go there.
+ */
+void qc_space_note_tables(struct qc_space *space, uint64_t first, uint64_t count);
 
 /* Whether a cluster is free in the committed state and not given out. */
 bool qc_space_is_free(const struct qc_space *space, uint64_t cluster);

@@ -40,7 +40,9 @@ static int place_block(void *context, struct qc_block *block, struct qc_err *err
 	block->new_host = qc_host_of_cluster(refs->geometry, cluster);
 	if (qc_host_is_none(block->old_host))
 		return 0;
-	return push_pending(refs, qc_host_cluster(refs->geometry, block->old_host), 1, false, err);
+	cluster = qc_host_cluster(refs->geometry, block->old_host);
+	qc_space_note_tables(refs->space, cluster, 1);
+	return push_pending(refs, cluster, 1, false, err);
 }
 
 static int load_table(struct qc_refs *refs, struct qc_err *err)
@@ -178,6 +180,16 @@ int qc_refs_drop(struct qc_refs *refs, uint64_t first, uint64_t count, uint64_t 
 	return status < 0 ? status : drain_pending(refs, err);
 }
 
+int qc_refs_drop_table(struct qc_refs *refs, struct qc_host table, uint64_t bytes,
+		       struct qc_err *err)
+{
+	uint64_t first = qc_host_cluster(refs->geometry, table);
+	uint64_t count = qc_clusters_for(refs->geometry, bytes);
+
+	qc_space_note_tables(refs->space, first, count);
+	return qc_refs_drop(refs, first, count, NULL, err);
+}
+
 int qc_refs_set(struct qc_refs *refs, uint64_t cluster, uint64_t count, struct qc_err *err)
 {
 	const struct qc_geometry *g = refs->geometry;
@@ -290,6 +302,8 @@ static int place_table(struct qc_refs *refs, uint64_t clusters, struct qc_err *e
 	    || (status = push_pending(refs, first, clusters, true, err)) < 0)
 		return status;
 	/* What it replaces: the committed table, or the try that was too short. */
+	qc_space_note_tables(refs->space, qc_host_cluster(g, refs->old_table),
+			     refs->old_table_clusters);
 	if (qc_host_is_none(refs->new_table))
 		status = push_pending(refs, qc_host_cluster(g, refs->old_table),
 				      refs->old_table_clusters, false, err);

@@ -54,6 +54,10 @@ int qc_refs_add(struct qc_refs *refs, uint64_t first, uint64_t count, struct qc_
 int qc_refs_drop(struct qc_refs *refs, uint64_t first, uint64_t count, uint64_t *ret_freed,
 		 struct qc_err *err);
 
+/* Drops a reference from each of the clusters of a committed table that is replaced or goes. */
+int qc_refs_drop_table(struct qc_refs *refs, struct qc_host table, uint64_t bytes,
+		       struct qc_err *err);
+
 /* For repairs: makes the count of a cluster what it should be. QC_E_NO_SPACE if that does not fit. */
 int qc_refs_set(struct qc_refs *refs, uint64_t cluster, uint64_t count, struct qc_err *err);
 

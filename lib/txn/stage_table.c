@@ -23,8 +23,7 @@ int qc_staged_table_add(struct qc_txn *txn, enum qc_journal_kind kind, uint64_t 
 	if (bytes > 0)
 		status = qc_txn_allocate(txn, qc_clusters_for(g, bytes), &table->new_host, err);
 	if (status == 0 && old_bytes > 0)
-		status = qc_refs_drop(&txn->refs, qc_host_cluster(g, old_host),
-				      qc_clusters_for(g, old_bytes), NULL, err);
+		status = qc_refs_drop_table(&txn->refs, old_host, old_bytes, err);
 	if (status < 0)
 		return status;
 	txn->table_count++;
@@ -44,17 +43,7 @@ struct qc_staged_table *qc_staged_table_find(struct qc_txn *txn, enum qc_journal
 int qc_staged_table_write(struct qc_txn *txn, struct qc_staged_table *table, const uint8_t *content,
 			  struct qc_err *err)
 {
-	static const uint8_t zeroes[QC_SECTOR_BYTES];
-	uint64_t end = qc_align_up(table->bytes, txn->geometry->cluster_bytes);
-	int status;
-
 	table->digest = XXH64(content, (size_t)table->bytes, 0);
-	status = qc_txn_put(txn, table->new_host, content, (size_t)table->bytes, err);
-	for (uint64_t at = table->bytes; status == 0 && at < end;) {
-		size_t now = (size_t)qc_min(end - at, sizeof(zeroes));
-
-		status = qc_txn_put(txn, qc_host(table->new_host.byte + at), zeroes, now, err);
-		at += now;
-	}
-	return status;
+	return qc_txn_put(txn, table->new_host, content,
+			  (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes), err);
 }

@@ -33,6 +33,6 @@ int qc_staged_table_add(struct qc_txn *txn, enum qc_journal_kind kind, uint64_t 
 struct qc_staged_table *qc_staged_table_find(struct qc_txn *txn, enum qc_journal_kind kind,
 					     uint64_t index);
 
-/* Writes the content, table->bytes long, and takes its digest. */
+/* Writes the content, which is filled up with zeroes to whole clusters, and takes its digest. */
 int qc_staged_table_write(struct qc_txn *txn, struct qc_staged_table *table, const uint8_t *content,
 			  struct qc_err *err);

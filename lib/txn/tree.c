@@ -33,10 +33,9 @@ static int count_entries(struct qc_txn *txn, const uint8_t *table, struct qc_hos
 
 static int count_table(struct qc_txn *txn, struct qc_host table, bool add, struct qc_err *err)
 {
-	uint64_t cluster = qc_host_cluster(txn->geometry, table);
-
-	return add ? qc_refs_add(&txn->refs, cluster, 1, err)
-		   : qc_refs_drop(&txn->refs, cluster, 1, NULL, err);
+	if (add)
+		return qc_refs_add(&txn->refs, qc_host_cluster(txn->geometry, table), 1, err);
+	return qc_refs_drop_table(&txn->refs, table, txn->geometry->cluster_bytes, err);
 }
 
 /* The L2 table that an L1 entry refers to; QC_E_FORMAT for an entry that makes no sense. */

@@ -5,9 +5,11 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "io/file_mem.h"
 #include "io/file_posix.h"
 
 #define COPY_BYTES ((size_t)1 << 16)
+#define MEMORY_BYTES ((uint64_t)4 << 20) /* saved in memory, before a temporary file is made */
 
 static int add_entry(struct qc_undo *undo, struct qc_undo_entry entry, struct qc_err *err)
 {
@@ -49,17 +51,32 @@ static int copy(struct qc_file *from, uint64_t from_offset, struct qc_file *to, 
 	return status;
 }
 
+/* Where the next piece is saved. */
+static int choose_spool(struct qc_undo *undo, struct qc_file **ret, struct qc_err *err)
+{
+	int status = 0;
+
+	if (!undo->memory)
+		status = qc_file_mem_open(NULL, 0, &undo->memory, err);
+	if (status == 0 && undo->memory->bytes >= MEMORY_BYTES && !undo->temporary
+	    && (status = qc_file_posix_temporary(&undo->temporary, err)) < 0)
+		qc_err_context(err, "temporary file");
+	if (status == 0)
+		*ret = undo->memory->bytes < MEMORY_BYTES ? undo->memory : undo->temporary;
+	return status;
+}
+
 static int save_data(struct qc_undo *undo, struct qc_file *file, uint64_t offset, uint64_t bytes,
 		     struct qc_err *err)
 {
-	struct qc_undo_entry entry = {offset, bytes, undo->spool_bytes};
+	struct qc_undo_entry entry = {.offset = offset, .bytes = bytes};
 	int status;
 
-	if (!undo->spool && (status = qc_file_posix_temporary(&undo->spool, err)) < 0)
-		return qc_err_context(err, "temporary file");
-	if ((status = copy(file, offset, undo->spool, undo->spool_bytes, bytes, err)) < 0)
+	if ((status = choose_spool(undo, &entry.spool, err)) < 0)
+		return status;
+	entry.saved_at = entry.spool->bytes;
+	if ((status = copy(file, offset, entry.spool, entry.saved_at, bytes, err)) < 0)
 		return qc_err_context(err, "saving what is written over");
-	undo->spool_bytes += bytes;
 	return add_entry(undo, entry, err);
 }
 
@@ -79,7 +96,8 @@ int qc_undo_save(struct qc_undo *undo, struct qc_file *file, uint64_t file_bytes
 		if (data)
 			status = save_data(undo, file, offset, length, err);
 		else
-			status = add_entry(undo, (struct qc_undo_entry){offset, length, UINT64_MAX},
+			status = add_entry(undo,
+					   (struct qc_undo_entry){offset, length, UINT64_MAX, NULL},
 					   err);
 		offset += length;
 	}
@@ -98,7 +116,7 @@ int qc_undo_restore(struct qc_undo *undo, struct qc_file *file, struct qc_err *e
 		if (entry->saved_at == UINT64_MAX)
 			status = qc_file_punch(file, entry->offset, entry->bytes, to);
 		else
-			status = copy(undo->spool, entry->saved_at, file, entry->offset,
+			status = copy(entry->spool, entry->saved_at, file, entry->offset,
 				      entry->bytes, to);
 		if (first == 0)
 			first = status;
@@ -108,7 +126,8 @@ int qc_undo_restore(struct qc_undo *undo, struct qc_file *file, struct qc_err *e
 
 void qc_undo_clear(struct qc_undo *undo)
 {
-	qc_file_close(undo->spool);
+	qc_file_close(undo->memory);
+	qc_file_close(undo->temporary);
 	free(undo->entries);
 	*undo = (struct qc_undo){0};
 }

@@ -2,8 +2,8 @@
 /*
  * What stood in the free clusters that a transaction writes on, so that an aborted one leaves the
  * file byte for byte as it was. Free space beyond the old end of the file needs no memory: it is cut
- * off. Holes need none either: they are punched again. Leftovers of freed clusters are copied to a
- * temporary file before they are written over.
+ * off. Holes need none either: they are punched again. Leftovers of freed clusters are copied, to
+ * memory as far as they are few and else to a temporary file, before they are written over.
  */
 #pragma once
 
@@ -15,12 +15,12 @@
 
 struct qc_undo_entry {
 	uint64_t offset, bytes;
-	uint64_t saved_at; /* in the spool; UINT64_MAX: it was a hole */
+	uint64_t saved_at; /* in its spool; UINT64_MAX: it was a hole */
+	struct qc_file *spool;
 };
 
 struct qc_undo {
-	struct qc_file *spool;
-	uint64_t spool_bytes;
+	struct qc_file *memory, *temporary; /* the spools; NULL until needed */
 	struct qc_undo_entry *entries;
 	size_t count, room;
 };

@@ -160,38 +160,54 @@ static int add_table(struct walk *w, uint64_t offset, struct qc_err *err)
 	return w->table_count == TABLES_AT_ONCE ? flush_tables(w, err) : 0;
 }
 
-/* --- L1 tables --- */
+/* --- tables of words: L1, refcount and bitmap tables --- */
 
-static int walk_l1_stretch(struct walk *w, const struct extent *stretch, struct qc_err *err)
+/* What one kind of table's words refer to. */
+typedef int visit(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err);
+
+static int visit_l1(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err)
 {
-	uint64_t cluster = w->image->geometry.cluster_bytes;
+	struct qc_host table = qc_l1_table_of(word);
+
+	if ((word & QC_L1_RESERVED) != 0 || qc_in_cluster(&w->image->geometry, table.byte) != 0)
+		return fail_entry(w->sink, "L1 entry", word, where, err);
+	return qc_host_is_none(table) ? 0 : add_table(w, table.byte, err);
+}
+
+static int visit_refcount(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err)
+{
+	if (qc_in_cluster(&w->image->geometry, word) != 0 || word > QC_HOST_OFFSET_MAX)
+		return fail_entry(w->sink, "refcount table entry", word, where, err);
+	return take_bytes(w, qc_host(word), 1, err);
+}
+
+static int visit_bitmap(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err)
+{
+	uint64_t offset = word & QC_BITMAP_TABLE_OFFSET_MASK;
+
+	if ((word & QC_BITMAP_TABLE_RESERVED) != 0)
+		return fail_entry(w->sink, "bitmap table entry", word, where, err);
+	return offset ? take_bytes(w, qc_host(offset), 1, err) : 0;
+}
+
+static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *visit_word,
+		      struct qc_err *err)
+{
 	uint8_t words[4096];
-	int status;
+	int status = 0;
 
-	for (uint64_t done = 0; done < stretch->bytes; done += sizeof(words)) {
-		size_t now = (size_t)qc_min(sizeof(words), stretch->bytes - done);
+	for (uint64_t done = 0; status == 0 && done < bytes; done += sizeof(words)) {
+		size_t now = (size_t)qc_min(sizeof(words), bytes - done);
 
-		status = qc_file_read(w->image->file, stretch->offset + done, words, now, err);
-		if (status < 0)
-			return qc_err_context(err, "L1 table");
-		for (size_t i = 0; i < now; i += sizeof(uint64_t)) {
+		status = qc_file_read(w->image->file, offset + done, words, now, err);
+		for (size_t i = 0; status == 0 && i < now; i += sizeof(uint64_t)) {
 			uint64_t word = qc_load_be64(words + i);
-			struct qc_host table = qc_l1_table_of(word);
 
-			if (qc_host_is_none(table) && (word & QC_L1_RESERVED) == 0)
-				continue;
-			if ((word & QC_L1_RESERVED) != 0 || !qc_is_aligned(table.byte, cluster)) {
-				if ((status = fail_entry(w->sink, "L1 entry", word,
-							 stretch->offset + done + i, err))
-				    < 0)
-					return status;
-				continue;
-			}
-			if ((status = add_table(w, table.byte, err)) < 0)
-				return status;
+			if (word != 0)
+				status = visit_word(w, word, offset + done + i, err);
 		}
 	}
-	return 0;
+	return status;
 }
 
 static int by_extent(const void *a, const void *b)
@@ -201,134 +217,86 @@ static int by_extent(const void *a, const void *b)
 	return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* All L1 tables, the active one and the snapshots'; where they overlap, once. */
+/* Tables of one kind: each is counted, and where they overlap their words are read once. */
+static int walk_tables(struct walk *w, struct extent *all, size_t count, visit *visit_word,
+		       struct qc_err *err)
+{
+	uint64_t walked_to = 0;
+	int status = 0;
+
+	qsort(all, count, sizeof(*all), by_extent);
+	for (size_t i = 0; status == 0 && i < count; i++) {
+		/* Beyond the end of the file all is zero. */
+		uint64_t end = qc_min(all[i].offset + all[i].bytes, w->image->file->bytes);
+		uint64_t from = qc_max(all[i].offset, walked_to);
+
+		status = take_bytes(w, qc_host(all[i].offset), all[i].bytes, err);
+		if (status == 0 && from < end) {
+			status = walk_words(w, from, end - from, visit_word, err);
+			walked_to = end;
+		}
+	}
+	return status;
+}
+
 static int walk_l1_tables(struct walk *w, struct qc_err *err)
 {
 	const struct qc_image *image = w->image;
-	size_t count = image->snapshots.count + 1;
-	QC_AUTOFREE struct extent *all = calloc(count, sizeof(*all));
-	uint64_t walked_to = 0;
+	size_t count = image->snapshots.count;
+	QC_AUTOFREE struct extent *all = calloc(count + 1, sizeof(*all));
 	int status;
 
 	if (!all)
 		return qc_fail_memory(err);
-	all[0] =
+	for (size_t i = 0; i < count; i++)
+		all[i] = (struct extent){image->snapshots.list[i].l1.byte,
+					 image->snapshots.list[i].l1_entries * sizeof(uint64_t)};
+	all[count] =
 		(struct extent){image->header.l1.byte, image->header.l1_entries * sizeof(uint64_t)};
-	for (size_t i = 1; i < count; i++)
-		all[i] =
-			(struct extent){image->snapshots.list[i - 1].l1.byte,
-					image->snapshots.list[i - 1].l1_entries * sizeof(uint64_t)};
-	qsort(all, count, sizeof(*all), by_extent);
-	for (size_t i = 0; i < count; i++) {
-		/* Beyond the end of the file all is zero. */
-		uint64_t end = qc_min(all[i].offset + all[i].bytes, image->file->bytes);
-		uint64_t from = qc_max(all[i].offset, walked_to);
-
-		if ((status = take_bytes(w, qc_host(all[i].offset), all[i].bytes, err)) < 0)
-			return status;
-		if (from >= end)
-			continue;
-		status = walk_l1_stretch(w, &(struct extent){from, end - from}, err);
-		if (status < 0)
-			return status;
-		walked_to = end;
-	}
-	return flush_tables(w, err);
+	status = walk_tables(w, all, count + 1, visit_l1, err);
+	return status < 0 ? status : flush_tables(w, err);
 }
 
-/* --- everything else --- */
-
-static int walk_refcount_table(struct walk *w, struct qc_err *err)
+static int walk_bitmaps(struct walk *w, struct qc_err *err)
 {
-	const struct qc_image *image = w->image;
-	uint64_t bytes = image->header.refcount_table_clusters * image->geometry.cluster_bytes;
-	uint8_t words[4096];
-	int status;
+	const struct qc_bitmaps *bitmaps = &w->image->bitmaps;
+	QC_AUTOFREE struct extent *all = calloc(bitmaps->count + 1, sizeof(*all));
 
-	status = take_bytes(w, image->header.refcount_table, bytes, err);
-	for (uint64_t done = 0; status == 0 && done < bytes; done += sizeof(words)) {
-		size_t now = (size_t)qc_min(sizeof(words), bytes - done);
-
-		status = qc_file_read(image->file, image->header.refcount_table.byte + done, words,
-				      now, err);
-		if (status < 0)
-			return qc_err_context(err, "refcount table");
-		for (size_t i = 0; status == 0 && i < now; i += sizeof(uint64_t)) {
-			uint64_t word = qc_load_be64(words + i);
-
-			if (!qc_is_aligned(word, image->geometry.cluster_bytes)
-			    || word > QC_HOST_OFFSET_MAX) {
-				if ((status = fail_entry(w->sink, "refcount table entry", word,
-							 image->header.refcount_table.byte + done
-								 + i,
-							 err))
-				    < 0)
-					return status;
-				continue;
-			}
-			if (word != 0)
-				status = take_bytes(w, qc_host(word), 1, err);
-		}
-	}
-	return status;
-}
-
-static int walk_bitmap(struct walk *w, const struct qc_bitmap *bitmap, struct qc_err *err)
-{
-	uint64_t bytes = bitmap->table_entries * sizeof(uint64_t);
-	uint8_t words[4096];
-	int status;
-
-	status = take_bytes(w, bitmap->table, bytes, err);
-	for (uint64_t done = 0; status == 0 && done < bytes; done += sizeof(words)) {
-		size_t now = (size_t)qc_min(sizeof(words), bytes - done);
-
-		status = qc_file_read(w->image->file, bitmap->table.byte + done, words, now, err);
-		if (status < 0)
-			return qc_err_context(err, "bitmap table");
-		for (size_t i = 0; status == 0 && i < now; i += sizeof(uint64_t)) {
-			uint64_t word = qc_load_be64(words + i);
-
-			if ((word & QC_BITMAP_TABLE_RESERVED) != 0) {
-				if ((status = fail_entry(w->sink, "bitmap table entry", word,
-							 bitmap->table.byte + done + i, err))
-				    < 0)
-					return status;
-				continue;
-			}
-			if ((word & QC_BITMAP_TABLE_OFFSET_MASK) != 0)
-				status = take_bytes(w, qc_host(word & QC_BITMAP_TABLE_OFFSET_MASK),
-						    1, err);
-		}
-	}
-	return status;
+	if (!all)
+		return qc_fail_memory(err);
+	for (size_t i = 0; i < bitmaps->count; i++)
+		all[i] = (struct extent){bitmaps->list[i].table.byte,
+					 bitmaps->list[i].table_entries * sizeof(uint64_t)};
+	return walk_tables(w, all, bitmaps->count, visit_bitmap, err);
 }
 
 static int walk_rest(struct walk *w, struct qc_err *err)
 {
 	const struct qc_image *image = w->image;
+	const struct qc_extensions *extensions = &image->extensions;
+	struct extent refcount_table = {
+		image->header.refcount_table.byte,
+		image->header.refcount_table_clusters * image->geometry.cluster_bytes,
+	};
 	int status;
 
 	if ((status = take_bytes(w, qc_host(0), 1, err)) < 0
-	    || (status = walk_refcount_table(w, err)) < 0
+	    || (status = walk_tables(w, &refcount_table, 1, visit_refcount, err)) < 0
 	    || (status = take_bytes(w, image->header.snapshot_table, image->snapshots.table_bytes,
 				    err))
 		       < 0)
 		return status;
-	if (image->extensions.has_crypto
-	    && (status = take_bytes(w, image->extensions.crypto_header,
-				    image->extensions.crypto_header_bytes, err))
+	if (extensions->has_crypto
+	    && (status = take_bytes(w, extensions->crypto_header, extensions->crypto_header_bytes,
+				    err))
 		       < 0)
 		return status;
-	if (image->extensions.has_bitmaps
-	    && (status = take_bytes(w, image->extensions.bitmap_directory,
-				    image->extensions.bitmap_directory_bytes, err))
+	if (extensions->has_bitmaps
+	    && (status = take_bytes(w, extensions->bitmap_directory,
+				    extensions->bitmap_directory_bytes, err))
 		       < 0)
 		return status;
-	for (size_t i = 0; i < image->bitmaps.count; i++)
-		if ((status = walk_bitmap(w, &image->bitmaps.list[i], err)) < 0)
-			return status;
-	return 0;
+	return walk_bitmaps(w, err);
 }
 
 int qc_walk_references(struct qc_image *image, const struct qc_walk_sink *sink, struct qc_err *err)

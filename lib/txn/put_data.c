@@ -19,6 +19,7 @@ struct job {
 	struct qc_block *table; /* the L2 table; NULL: there is none */
 	uint64_t index;		/* of the entry in it */
 	struct qc_l2_entry old;
+	bool own;	/* what it refers to was given to this transaction, which may write to it */
 	uint64_t limit; /* bytes of the cluster that lie on the disk */
 };
 
@@ -42,12 +43,25 @@ static int find_table(struct qc_txn *txn, struct qc_guest at, bool create, struc
 	return qc_stage_get(&txn->l2, l1_index, committed, ret, err);
 }
 
-/* Whether the old entry's cluster was given to this transaction, which may then write to it. */
-static bool is_own(const struct job *job)
+static bool is_given(const struct job *job)
 {
-	return job->txn->space_known && !job->old.compressed && !qc_host_is_none(job->old.host)
+	return job->txn->space_known && !qc_host_is_none(job->old.host)
 	       && qc_space_is_given(&job->txn->space,
 				    qc_host_cluster(job->txn->geometry, job->old.host));
+}
+
+/*
+ * Only with --trust-refcounts: what the committed state uses was free as far as its refcount said, and
+ * was given out.
+ */
+static int check_not_given(const struct job *job, struct qc_err *err)
+{
+	if (job->own || !is_given(job))
+		return 0;
+	return qc_fail(err, QC_E_FORMAT,
+		       "the cluster at host offset 0x%" PRIx64
+		       " is in use but its refcount is 0; see qcowtool check",
+		       job->old.host.byte);
 }
 
 /* Looks up the entry. */
@@ -58,6 +72,7 @@ static int load_job(struct job *job, struct qc_err *err)
 	int status;
 
 	job->old = (struct qc_l2_entry){0};
+	job->own = false;
 	job->index = qc_l2_index(g, job->base);
 	job->limit = qc_min(g->cluster_bytes, job->txn->header.disk_bytes - job->base.byte);
 	if ((status = find_table(job->txn, job->base, false, &job->table, err)) < 0 || !job->table)
@@ -67,13 +82,8 @@ static int load_job(struct job *job, struct qc_err *err)
 		return qc_fail(err, QC_E_FORMAT,
 			       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s",
 			       job->base.byte, qc_l2_fault_text(fault));
-	/* Only with --trust-refcounts: a cluster in use was free as far as its refcount said. */
-	if (!job->table->changed && is_own(job))
-		return qc_fail(err, QC_E_FORMAT,
-			       "the cluster at host offset 0x%" PRIx64
-			       " is in use but its refcount is 0; see qcowtool check",
-			       job->old.host.byte);
-	return 0;
+	job->own = job->table->changed && is_given(job);
+	return check_not_given(job, err);
 }
 
 /* Makes the table the transaction's own, and drops the old one. */
@@ -110,19 +120,20 @@ static int drop_old(struct job *job, struct qc_err *err)
 {
 	struct qc_txn *txn = job->txn;
 	uint64_t first, count = 1;
-	bool own;
+	int status;
 
 	if (qc_host_is_none(job->old.host))
 		return 0;
-	if (is_own(job))
+	if ((status = check_not_given(job, err)) < 0)
+		return status;
+	if (job->own && !job->old.compressed)
 		return drop_own(job, err);
 	first = qc_host_cluster(txn->geometry, job->old.host);
 	if (job->old.compressed)
 		qc_compressed_clusters(txn->geometry, job->old.host, job->old.compressed_bytes,
 				       &first, &count);
 	/* Compressed data of this transaction's own was never in the old state: nothing is freed. */
-	own = qc_space_is_given(&txn->space, first);
-	return qc_refs_drop(&txn->refs, first, count, own ? NULL : &txn->report.clusters_freed,
+	return qc_refs_drop(&txn->refs, first, count, job->own ? NULL : &txn->report.clusters_freed,
 			    err);
 }
 
@@ -262,7 +273,7 @@ static int put_plain(struct job *job, uint64_t from, uint64_t to, const uint8_t 
 		     struct qc_err *err)
 {
 	uint32_t touches = touched(job->txn->geometry, from, to);
-	bool own = is_own(job);
+	bool own = job->own && !job->old.compressed;
 	struct qc_l2_entry entry = {
 		.host = job->old.host,
 		.copied = true,

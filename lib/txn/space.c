@@ -89,11 +89,12 @@ static int scan_table(struct qc_space *space, struct qc_image *image, const uint
 			continue; /* beyond the end of the file all counts are 0 */
 		/* More blocks than the file has clusters, so some of them twice: not worth the time. */
 		if (!qc_is_aligned(offset, g->cluster_bytes) || offset > QC_HOST_OFFSET_MAX
-		    || i * g->refcounts_per_block >= space->limit || blocks_left-- == 0) {
+		    || i * g->refcounts_per_block >= space->limit || blocks_left == 0) {
 			if (space->proof == QC_SPACE_UNION)
 				continue;
 			return fail_table_entry(i, offset, err);
 		}
+		blocks_left--;
 		status = qc_file_read(image->file, offset, block, (size_t)g->cluster_bytes, err);
 		if (status < 0)
 			return qc_err_context(err, "refcount block %" PRIu64, i);

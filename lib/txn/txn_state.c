@@ -168,8 +168,10 @@ int qc_txn_undo(struct qc_txn *txn, struct qc_err *err)
 {
 	struct qc_file *file = txn->image->file;
 	int status = qc_undo_restore(&txn->undo, file, err);
+	struct qc_err later;
+	int cut = 0;
 
-	if (file->bytes != txn->file_bytes_before && status == 0)
-		status = qc_file_resize(file, txn->file_bytes_before, err);
-	return status;
+	if (file->bytes != txn->file_bytes_before)
+		cut = qc_file_resize(file, txn->file_bytes_before, status < 0 ? &later : err);
+	return status < 0 ? status : cut;
 }

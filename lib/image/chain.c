@@ -248,7 +248,7 @@ int qc_chain_open_backing(const struct qc_image *image, const char *image_path,
 int qc_chain_open(const char *path, const struct qc_chain_open *how, struct qc_layer **ret,
 		  struct qc_err *err)
 {
-	struct qc_layer *top;
+	struct qc_layer *top = NULL;
 	int rc;
 
 	rc = new_layer(path, &top, err);

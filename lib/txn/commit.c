@@ -22,6 +22,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "format/l1_entry.h"
+#include "txn/forest_impl.h"
 #include "txn/journal_write.h"
 #include "txn/reclaim.h"
 #include "txn/stage_header.h"
@@ -47,7 +48,7 @@ static int settle_l1(struct qc_txn *txn, struct qc_err *err)
 		    && (status = qc_txn_place_l2(txn, list[i], err)) < 0)
 			return status;
 		txn->image->l1[list[i]->index] =
-			qc_l1_entry_make(list[i]->new_host, !list[i]->shared);
+			qc_l1_entry_make(list[i]->new_host, list[i]->ways < 2);
 	}
 	status = qc_staged_table_add(txn, QC_JOURNAL_L1, 0, old->l1,
 				     old->l1_entries * sizeof(uint64_t),
@@ -89,15 +90,16 @@ static int settle(struct qc_txn *txn, struct qc_err *err)
 {
 	int status;
 
-	if ((status = qc_txn_need_space(txn, err)) < 0 || (status = settle_l1(txn, err)) < 0
-	    || (status = settle_snapshots(txn, err)) < 0
+	if ((status = qc_txn_need_space(txn, err)) < 0
+	    || (txn->forest && (status = qc_forest_settle(txn->forest, err)) < 0)
+	    || (status = settle_l1(txn, err)) < 0 || (status = settle_snapshots(txn, err)) < 0
 	    || (status = qc_refs_settle(&txn->refs, err)) < 0)
 		return status;
 	if (!qc_host_is_none(txn->refs.new_table)) {
 		txn->header.refcount_table = txn->refs.new_table;
 		txn->header.refcount_table_clusters = (uint32_t)txn->refs.new_table_clusters;
 	}
-	txn->report.l2_tables = txn->l2.changed;
+	txn->report.l2_tables = txn->l2.changed + (txn->forest ? txn->forest->tables.changed : 0);
 	txn->report.refcount_blocks = txn->refs.blocks.changed;
 	return 0;
 }
@@ -172,7 +174,9 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 	bool shared_freed = false;
 	int status;
 
-	if ((status = qc_stage_flush(&txn->l2, err)) < 0 || (status = write_l1(txn, 0, err)) < 0
+	if ((status = qc_stage_flush(&txn->l2, err)) < 0
+	    || (txn->forest && (status = qc_forest_write(txn->forest, err)) < 0)
+	    || (status = write_l1(txn, 0, err)) < 0
 	    || (txn->new_snapshot && (status = write_l1(txn, txn->image->snapshots.count, err)) < 0)
 	    || (status = write_snapshots(txn, err)) < 0
 	    || (status = qc_refs_flush(&txn->refs, qc_txn_put, txn, err)) < 0
@@ -230,8 +234,7 @@ static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
 static bool has_changes(const struct qc_txn *txn)
 {
 	return txn->l2.changed > 0 || txn->l1_changed || txn->header_changed
-	       || txn->snapshots_changed
-	       || (txn->space_known && (txn->refs.blocks.changed > 0 || txn->refs.table_changed));
+	       || txn->snapshots_changed || (txn->space_known && txn->refs.blocks.changed > 0);
 }
 
 int qc_commit(struct qc_txn *txn, struct qc_err *err)

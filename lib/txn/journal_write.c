@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "format/refcount_entry.h"
+#include "txn/forest_impl.h"
 #include "txn/txn_state.h"
 
 #define BUFFER_RECORDS ((size_t)1024)
@@ -62,7 +63,7 @@ static int emit_blocks(struct writer *w, enum qc_journal_kind kind, const struct
 		status = emit(w,
 			      &(struct qc_journal_record){
 				      .kind = kind,
-				      .index = list[i]->index,
+				      .index = list[i]->ways ? list[i]->l1_index : list[i]->index,
 				      .old_host = list[i]->old_host,
 				      .new_host = list[i]->new_host,
 				      .length = stage->block_bytes,
@@ -196,6 +197,8 @@ static int emit_all(struct writer *w, struct qc_err *err)
 
 	if ((status = emit_tables(w, err)) < 0
 	    || (status = emit_blocks(w, QC_JOURNAL_L2, &w->txn->l2, err)) < 0
+	    || (w->txn->forest
+		&& (status = emit_blocks(w, QC_JOURNAL_L2, &w->txn->forest->tables, err)) < 0)
 	    || (status = emit_blocks(w, QC_JOURNAL_REFCOUNT_BLOCK, &w->txn->refs.blocks, err)) < 0)
 		return status;
 	return emit_freed(w, err);

@@ -8,29 +8,26 @@
 #include "txn/tree.h"
 #include "txn/txn_state.h"
 
-static int begin(struct qc_txn *txn, struct qc_err *err)
+int qc_txn_repair_begin(struct qc_txn *txn, bool anew, struct qc_err *err)
 {
-	bool first = !txn->space_known;
-	int status = qc_txn_need_space(txn, err);
+	int status;
 
-	assert(txn->options.repair && !txn->failed);
-	if (status == 0 && first)
-		qc_refs_mend_table(&txn->refs);
-	return status;
+	assert(txn->options.repair && !txn->failed && !txn->space_known);
+	status = qc_txn_need_space(txn, err);
+	if (status == 0)
+		qc_refs_distrust(&txn->refs, qc_clusters_for(txn->geometry, txn->file_bytes_before),
+				 anew);
+	return qc_txn_result(txn, status);
 }
 
 int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, struct qc_err *err)
 {
-	int status = begin(txn, err);
-
-	if (status == 0)
-		status = qc_refs_set(&txn->refs, cluster, count, err);
-	return qc_txn_result(txn, status);
+	return qc_txn_result(txn, qc_refs_set(&txn->refs, cluster, count, err));
 }
 
 int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err)
 {
-	int status = begin(txn, err);
+	int status = 0;
 
 	for (uint64_t i = 0; status == 0 && i < txn->header.l1_entries; i++) {
 		uint64_t entry = txn->image->l1[i];
@@ -56,4 +53,18 @@ void qc_txn_repair_marks(struct qc_txn *txn)
 		return;
 	txn->header.incompatible &= ~marks;
 	txn->header_changed = true;
+}
+
+bool qc_txn_repair_snapshots(struct qc_txn *txn)
+{
+	struct qc_snapshots *all = &txn->image->snapshots;
+
+	for (size_t i = 0; txn->header.version > 2 && i < all->count; i++) {
+		if (all->list[i].has_disk_bytes)
+			continue;
+		all->list[i].has_disk_bytes = true;
+		all->list[i].disk_bytes = txn->header.disk_bytes;
+		txn->snapshots_changed = true;
+	}
+	return txn->snapshots_changed;
 }

@@ -7,19 +7,28 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "txn/txn.h"
 
+/*
+ * To be called first. Counts of clusters past the end of the file are taken for 0; with `anew`, the
+ * refcount table and its blocks are taken for nothing, and every count has to be given.
+ */
+int qc_txn_repair_begin(struct qc_txn *txn, bool anew, struct qc_err *err);
+
 /* The cluster's refcount becomes `count`, the references that were found. */
 int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, struct qc_err *err);
 
 /*
- * To be called once after all counts: refcount table entries that make no sense go, and every COPIED
- * flag of the active tables becomes what the counts say. Entries that make no sense stay as they are.
+ * To be called once after all counts: every COPIED flag of the active tables becomes what the counts say. Entries that make no sense stay as they are.
  */
 int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err);
 
 /* The header no longer says that the image is dirty or corrupt. */
 void qc_txn_repair_marks(struct qc_txn *txn);
+
+/* Snapshots of version 3 that lack the disk's size get it; whether there were any. */
+bool qc_txn_repair_snapshots(struct qc_txn *txn);

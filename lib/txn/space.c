@@ -10,6 +10,8 @@
 #include "format/refcount_entry.h"
 #include "txn/walk.h"
 
+#define UNION_BEYOND_CLUSTERS 4096u
+
 /* Makes the planes of the walk long enough for clusters below `end`, or gives them up. */
 static int reach(struct qc_space *space, uint64_t end, struct qc_err *err)
 {
@@ -51,9 +53,16 @@ static int scan_block(struct qc_space *space, const uint8_t *block, uint64_t fir
 	uint64_t used, free, end = g->refcounts_per_block;
 	int status;
 
+	/* Beyond the end of the file there is nothing that a count could be about. */
+	if (space->proof == QC_SPACE_UNION) {
+		if (first_cluster >= space->file_clusters)
+			return 0;
+		end = qc_min(end, space->file_clusters - first_cluster);
+	}
+
 	for (used = qc_refcount_next_used(g, block, 0); used < end;
 	     used = qc_refcount_next_used(g, block, free)) {
-		free = qc_refcount_next_free(g, block, used);
+		free = qc_min(qc_refcount_next_free(g, block, used), end);
 		if ((status = reach(space, first_cluster + free, err)) < 0)
 			return status;
 		if (has_planes(space))
@@ -73,34 +82,61 @@ static int fail_table_entry(uint64_t index, uint64_t offset, struct qc_err *err)
 		       index, offset);
 }
 
+/* Whether an entry names a block that can be one: in its place, and not named before. */
+static bool is_sane_entry(const struct qc_space *space, uint64_t index, uint64_t offset,
+			  struct qc_bitset *named)
+{
+	const struct qc_geometry *g = space->geometry;
+	uint64_t cluster = offset >> g->cluster_bits;
+
+	if (!qc_is_aligned(offset, g->cluster_bytes) || offset > QC_HOST_OFFSET_MAX
+	    || index * g->refcounts_per_block >= space->limit || qc_bitset_has(named, cluster))
+		return false;
+	if (cluster < named->bits)
+		qc_bitset_add(named, cluster);
+	return true;
+}
+
+/* Reads a block and notes what it counts. What is a hole, or past the end of the file, counts nothing. */
+static int scan_at(struct qc_space *space, struct qc_file *file, uint64_t index, uint64_t offset,
+		   uint8_t *block, struct qc_err *err)
+{
+	const struct qc_geometry *g = space->geometry;
+	uint64_t length;
+	bool data;
+	int status;
+
+	if ((status = check_stop(space, err)) < 0
+	    || (status = qc_file_extent(file, offset, g->cluster_bytes, &data, &length, err)) < 0)
+		return status;
+	if (!data && length == g->cluster_bytes)
+		return 0;
+	status = qc_file_read(file, offset, block, (size_t)g->cluster_bytes, err);
+	if (status < 0)
+		return qc_err_context(err, "refcount block %" PRIu64, index);
+	return scan_block(space, block, index * g->refcounts_per_block, err);
+}
+
 static int scan_table(struct qc_space *space, struct qc_image *image, const uint8_t *table,
 		      uint64_t entries, uint8_t *block, struct qc_err *err)
 {
-	const struct qc_geometry *g = space->geometry;
-	uint64_t blocks_left = qc_clusters_for(g, image->file->bytes);
+	struct qc_bitset named;
 	int status = 0;
 
+	/* Of a longer file only the first part is guarded against blocks that are named twice. */
+	if (!qc_bitset_init(&named, qc_min(space->file_clusters, QC_SPACE_CLUSTERS_MAX)))
+		return qc_fail_memory(err);
 	for (uint64_t i = 0; status == 0 && i < entries; i++) {
 		uint64_t offset = qc_load_be64(table + i * 8);
 
-		if (offset == 0
-		    || (qc_is_aligned(offset, g->cluster_bytes) && offset <= QC_HOST_OFFSET_MAX
-			&& offset >= image->file->bytes))
-			continue; /* beyond the end of the file all counts are 0 */
-		/* More blocks than the file has clusters, so some of them twice: not worth the time. */
-		if (!qc_is_aligned(offset, g->cluster_bytes) || offset > QC_HOST_OFFSET_MAX
-		    || i * g->refcounts_per_block >= space->limit || blocks_left == 0) {
-			if (space->proof == QC_SPACE_UNION)
-				continue;
-			return fail_table_entry(i, offset, err);
-		}
-		blocks_left--;
-		status = qc_file_read(image->file, offset, block, (size_t)g->cluster_bytes, err);
-		if (status < 0)
-			return qc_err_context(err, "refcount block %" PRIu64, i);
-		if ((status = scan_block(space, block, i * g->refcounts_per_block, err)) == 0)
-			status = check_stop(space, err);
+		if (offset == 0)
+			continue;
+		if (is_sane_entry(space, i, offset, &named))
+			status = scan_at(space, image->file, i, offset, block, err);
+		else if (space->proof != QC_SPACE_UNION)
+			status = fail_table_entry(i, offset, err);
 	}
+	qc_bitset_clear(&named);
 	return status;
 }
 
@@ -154,9 +190,12 @@ static int take_reference(void *context, uint64_t first, uint64_t count, struct 
 	if ((status = check_stop(space, err)) < 0)
 		return status;
 	if (space->proof == QC_SPACE_UNION) {
+		uint64_t end = space->file_clusters + UNION_BEYOND_CLUSTERS;
+
 		/* What is far beyond the file is no place to keep free. */
-		if (first + count > space->file_clusters + 1)
+		if (first >= end)
 			return 0;
+		count = qc_min(count, end - first);
 		status = reach(space, first + count, err);
 		if (status == 0 && has_planes(space))
 			qc_bitset_add_range(&space->used, first, count);

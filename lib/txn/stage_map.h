@@ -31,7 +31,8 @@ struct qc_block {
 	uint64_t digest;	 /* XXH64 of what was written to new_host last */
 	uint8_t *bytes;		 /* NULL while not in memory */
 	bool changed;		 /* belongs to the new state */
-	bool shared;		 /* an L2 table that two L1 tables of the new state refer to */
+	uint64_t ways;		 /* an L2 table's: L1 entries that refer to it; 0 counts as 1 */
+	uint64_t l1_index;	 /* of those entries, if `ways` is not 0 */
 	bool dirty;		 /* bytes differ from what is at new_host */
 	struct qc_block *newer, *older;
 };

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "base/checked.h"
@@ -73,6 +74,7 @@ int qc_refs_init(struct qc_refs *refs, struct qc_image *image, struct qc_space *
 		.space = space,
 		.old_table = image->header.refcount_table,
 		.old_table_clusters = image->header.refcount_table_clusters,
+		.believed = UINT64_MAX,
 		.blocks =
 			{
 				.file = image->file,
@@ -101,9 +103,16 @@ void qc_refs_clear(struct qc_refs *refs)
 static int get_block(struct qc_refs *refs, uint64_t index, struct qc_block **ret,
 		     struct qc_err *err)
 {
+	const struct qc_geometry *g = refs->geometry;
 	uint64_t committed = index < refs->table_entries ? refs->table[index] : 0;
+	uint64_t first = index * g->refcounts_per_block;
+	int status = qc_stage_get(&refs->blocks, index, qc_host(committed), ret, err);
 
-	return qc_stage_get(&refs->blocks, index, qc_host(committed), ret, err);
+	if (status < 0 || (*ret)->changed || refs->believed >= first + g->refcounts_per_block)
+		return status;
+	for (uint64_t i = qc_max(refs->believed, first) - first; i < g->refcounts_per_block; i++)
+		qc_refcount_set(g, (*ret)->bytes, i, 0);
+	return 0;
 }
 
 /* One reference more or less for clusters that all lie in one block. */
@@ -208,39 +217,12 @@ int qc_refs_set(struct qc_refs *refs, uint64_t cluster, uint64_t count, struct q
 	return drain_pending(refs, err);
 }
 
-static int by_value(const void *a, const void *b)
+void qc_refs_distrust(struct qc_refs *refs, uint64_t end, bool anew)
 {
-	uint64_t x = **(uint64_t *const *)a, y = **(uint64_t *const *)b;
-
-	return (x > y) - (x < y);
-}
-
-void qc_refs_mend_table(struct qc_refs *refs)
-{
-	const struct qc_geometry *g = refs->geometry;
-	uint64_t **sorted = calloc((size_t)refs->table_entries + 1, sizeof(*sorted));
-	size_t count = 0;
-
-	for (uint64_t i = 0; i < refs->table_entries; i++) {
-		uint64_t *entry = &refs->table[i];
-
-		if (*entry == 0)
-			continue;
-		if (!qc_is_aligned(*entry, g->cluster_bytes) || *entry >= refs->file->bytes) {
-			*entry = 0;
-			refs->table_changed = true;
-		} else if (sorted) {
-			sorted[count++] = entry;
-		}
-	}
-	if (count > 1)
-		qsort(sorted, count, sizeof(*sorted), by_value);
-	for (size_t i = 1; i < count; i++)
-		if (*sorted[i] == *sorted[i - 1]) {
-			*sorted[i - 1] = 0;
-			refs->table_changed = true;
-		}
-	free(sorted);
+	refs->believed = end;
+	refs->anew = anew;
+	if (anew)
+		memset(refs->table, 0, (size_t)refs->table_entries * sizeof(*refs->table));
 }
 
 int qc_refs_get(struct qc_refs *refs, uint64_t cluster, uint64_t *ret, struct qc_err *err)
@@ -305,8 +287,9 @@ static int place_table(struct qc_refs *refs, uint64_t clusters, struct qc_err *e
 	qc_space_note_tables(refs->space, qc_host_cluster(g, refs->old_table),
 			     refs->old_table_clusters);
 	if (qc_host_is_none(refs->new_table))
-		status = push_pending(refs, qc_host_cluster(g, refs->old_table),
-				      refs->old_table_clusters, false, err);
+		status = refs->anew ? 0
+				    : push_pending(refs, qc_host_cluster(g, refs->old_table),
+						   refs->old_table_clusters, false, err);
 	else
 		status = push_pending(refs, qc_host_cluster(g, refs->new_table),
 				      refs->new_table_clusters, false, err);
@@ -328,9 +311,11 @@ int qc_refs_settle(struct qc_refs *refs, struct qc_err *err)
 			return status;
 		if (placed)
 			continue;
-		if (entries == 0 && !refs->table_changed)
+		if (entries == 0)
 			return 0; /* no count changed at all */
-		clusters = qc_max(qc_clusters_for(g, entries * 8), refs->old_table_clusters);
+		clusters = qc_clusters_for(g, entries * 8);
+		if (!refs->anew)
+			clusters = qc_max(clusters, refs->old_table_clusters);
 		if (clusters <= refs->new_table_clusters)
 			return 0;
 		if ((status = place_table(refs, clusters, err)) < 0)

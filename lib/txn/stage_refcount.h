@@ -33,7 +33,8 @@ struct qc_refs {
 	struct qc_space *space;
 	struct qc_stage blocks; /* by index in the refcount table */
 	uint64_t *table;	/* the committed table, host byte order */
-	bool table_changed;	/* it has entries that make no sense, which are taken for none */
+	bool anew;		/* what is committed is taken for nothing */
+	uint64_t believed;	/* no committed count of a cluster at or above this is believed */
 	uint64_t table_entries;
 	struct qc_host old_table, new_table; /* new_table none: nothing changed */
 	uint64_t old_table_clusters, new_table_clusters;
@@ -61,8 +62,11 @@ int qc_refs_drop_table(struct qc_refs *refs, struct qc_host table, uint64_t byte
 /* For repairs: makes the count of a cluster what it should be. QC_E_NO_SPACE if that does not fit. */
 int qc_refs_set(struct qc_refs *refs, uint64_t cluster, uint64_t count, struct qc_err *err);
 
-/* Takes table entries that make no sense, or name a block twice, for none. */
-void qc_refs_mend_table(struct qc_refs *refs);
+/*
+ * For repairs, before anything else: counts of clusters from `end` on say nothing and become 0. With
+ * `anew`, no count says anything, and neither the table nor its blocks are there to be given back.
+ */
+void qc_refs_distrust(struct qc_refs *refs, uint64_t end, bool anew);
 
 /* The count of a cluster in the state to come. */
 int qc_refs_get(struct qc_refs *refs, uint64_t cluster, uint64_t *ret, struct qc_err *err);

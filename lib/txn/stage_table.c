@@ -1,21 +1,38 @@
 // SPDX-License-Identifier: MIT
 #include "txn/stage_table.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "base/checked.h"
 #include "txn/txn_state.h"
+
+static int make_room(struct qc_txn *txn, struct qc_err *err)
+{
+	size_t room = txn->table_room ? txn->table_room * 2 : 4;
+	struct qc_staged_table *grown;
+
+	if (txn->table_count < txn->table_room)
+		return 0;
+	grown = reallocarray(txn->tables, room, sizeof(*grown));
+	if (!grown)
+		return qc_fail_memory(err);
+	txn->tables = grown;
+	txn->table_room = room;
+	return 0;
+}
 
 int qc_staged_table_add(struct qc_txn *txn, enum qc_journal_kind kind, uint64_t index,
 			struct qc_host old_host, uint64_t old_bytes, uint64_t bytes,
 			struct qc_staged_table **ret, struct qc_err *err)
 {
 	const struct qc_geometry *g = txn->geometry;
-	struct qc_staged_table *table = &txn->tables[txn->table_count];
-	int status = 0;
+	struct qc_staged_table *table;
+	int status = make_room(txn, err);
 
-	assert(txn->table_count < QC_STAGED_TABLES_MAX);
+	if (status < 0)
+		return status;
+	table = &txn->tables[txn->table_count];
 	*table = (struct qc_staged_table){.kind = kind,
 					  .index = index,
 					  .old_host = old_host,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tables that are copied as a whole: the active L1 table, a new snapshot's, the snapshot table. Each
+ * Tables that are copied as a whole: the active L1 table, snapshots', the snapshot table. Each
  * gets consecutive clusters of its own; the committed one's lose their reference.
  */
 #pragma once
@@ -13,8 +13,6 @@
 
 struct qc_txn;
 
-#define QC_STAGED_TABLES_MAX 3
-
 struct qc_staged_table {
 	enum qc_journal_kind kind;
 	uint64_t index;		 /* an L1 table's: 0 the active one, else a snapshot's, from 1 */
@@ -24,7 +22,10 @@ struct qc_staged_table {
 	uint64_t digest;	 /* XXH64 of the content, once written */
 };
 
-/* Adds a table of `bytes` (0: it goes away) that replaces `old_bytes` at `old_host`, and places it. */
+/*
+ * Adds a table of `bytes` (0: it goes away) that replaces `old_bytes` at `old_host`, and places it.
+ * *ret is in txn->tables, and good until the next one is added.
+ */
 int qc_staged_table_add(struct qc_txn *txn, enum qc_journal_kind kind, uint64_t index,
 			struct qc_host old_host, uint64_t old_bytes, uint64_t bytes,
 			struct qc_staged_table **ret, struct qc_err *err);

@@ -98,7 +98,8 @@ int qc_tree_share(struct qc_txn *txn, uint64_t index, struct qc_err *err)
 		return count_table(txn, table, true, err);
 	clear_copied(txn->geometry, block->bytes);
 	qc_stage_change(&txn->l2, block);
-	block->shared = true;
+	block->ways = 2;
+	block->l1_index = index;
 	return count_table(txn, table, false, err);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "txn/forest_impl.h"
 
 /* Memory for shadow tables; beyond it they are spilled to their places in the file. */
 #define L2_BYTES_IN_MEMORY (UINT64_C(16) << 20)
@@ -18,12 +19,12 @@ static size_t blocks_in(const struct qc_geometry *g, uint64_t bytes)
 int qc_txn_place_l2(void *context, struct qc_block *block, struct qc_err *err)
 {
 	struct qc_txn *txn = context;
-
 	int status = qc_txn_allocate(txn, 1, &block->new_host, err);
 
-	if (status < 0 || !block->shared)
-		return status;
-	return qc_refs_add(&txn->refs, qc_host_cluster(txn->geometry, block->new_host), 1, err);
+	for (uint64_t i = 1; status == 0 && i < block->ways; i++)
+		status = qc_refs_add(&txn->refs, qc_host_cluster(txn->geometry, block->new_host), 1,
+				     err);
+	return status;
 }
 
 int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
@@ -62,11 +63,13 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 
 void qc_txn_free(struct qc_txn *txn)
 {
+	qc_forest_free(txn->forest);
 	qc_stage_clear(&txn->l2);
 	qc_refs_clear(&txn->refs);
 	qc_space_clear(&txn->space);
 	qc_undo_clear(&txn->undo);
 	free(txn->cluster);
+	free(txn->tables);
 	free(txn->relaid);
 	free(txn);
 }

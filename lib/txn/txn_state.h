@@ -10,6 +10,8 @@
 #include "txn/txn.h"
 #include "txn/undo.h"
 
+struct qc_forest;
+
 struct qc_txn {
 	struct qc_image *image;		/* borrowed; its l1 is the new state's from now on */
 	const struct qc_layer *backing; /* borrowed */
@@ -30,8 +32,9 @@ struct qc_txn {
 	bool space_known; /* found when the first cluster is needed */
 	struct qc_refs refs;
 	struct qc_stage l2; /* by index in the L1 table */
-	struct qc_staged_table tables[QC_STAGED_TABLES_MAX];
-	size_t table_count;
+	struct qc_staged_table *tables;
+	size_t table_count, table_room;
+	struct qc_forest *forest; /* NULL unless compressed clusters are being expanded */
 	struct qc_undo undo;
 	struct qc_pack pack;
 	uint8_t *cluster; /* one cluster, to merge in */

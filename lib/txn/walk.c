@@ -117,6 +117,27 @@ static int by_offset(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Reads L2 tables that lie side by side. What is a hole refers to nothing. */
+static int walk_run(struct walk *w, const uint64_t *tables, size_t count, struct qc_err *err)
+{
+	const struct qc_geometry *g = &w->image->geometry;
+	uint64_t bytes = count * g->cluster_bytes, length;
+	bool data;
+	int status;
+
+	status = qc_file_extent(w->image->file, tables[0], bytes, &data, &length, err);
+	if (status == 0 && !data && length == bytes)
+		return 0;
+	if (status == 0)
+		status = qc_file_read(w->image->file, tables[0], w->buffer, (size_t)bytes, err);
+	if (status < 0)
+		return qc_err_context(err, "L2 table at host offset 0x%" PRIx64, tables[0]);
+	for (size_t i = 0; status == 0 && i < count; i++)
+		status = qc_walk_l2_table(g, w->buffer + i * g->cluster_bytes, qc_host(tables[i]),
+					  w->sink, err);
+	return status;
+}
+
 /* Reads the tables that wait, neighbours together; one that waits more than once, twice. */
 static int flush_tables(struct walk *w, struct qc_err *err)
 {
@@ -135,16 +156,8 @@ static int flush_tables(struct walk *w, struct qc_err *err)
 		for (run = 1; run < at_once && i + run < count; run++)
 			if (w->tables[i + run] != w->tables[i] + run * cluster)
 				break;
-		status = qc_file_read(w->image->file, w->tables[i], w->buffer, run * cluster, err);
-		if (status < 0)
-			return qc_err_context(err, "L2 table at host offset 0x%" PRIx64,
-					      w->tables[i]);
-		for (size_t j = 0; j < run; j++) {
-			status = qc_walk_l2_table(&w->image->geometry, w->buffer + j * cluster,
-						  qc_host(w->tables[i + j]), w->sink, err);
-			if (status < 0)
-				return status;
-		}
+		if ((status = walk_run(w, w->tables + i, run, err)) < 0)
+			return status;
 	}
 	return 0;
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/* What forest.c, which finds and replaces entries, and forest_settle.c, which commits, share. */
+#pragma once
+
+#include "txn/forest.h"
+#include "txn/stage_map.h"
+
+/* An L2 table that one L1 entry, or the same entry of several L1 tables, refers to. */
+struct qc_forest_tree {
+	struct qc_host host;
+	uint64_t l1_index;
+	uint64_t ways;	/* the L1 tables that refer to it */
+	uint32_t owner; /* the first of them: 0 the active one, else a snapshot's, from 1 */
+};
+
+/* An entry that refers to compressed data. */
+struct qc_forest_item {
+	uint64_t host;
+	uint64_t guest; /* in clusters */
+	uint32_t bytes;
+	uint32_t tree;
+	uint32_t extent;
+};
+
+/* One L1 table. */
+struct qc_forest_root {
+	uint64_t *l1; /* the active one's is the image's, borrowed */
+	uint64_t entries;
+	bool changed;
+	size_t staged; /* its number in txn->tables */
+};
+
+struct qc_forest {
+	struct qc_txn *txn;
+	struct qc_stage tables; /* L2 tables that change, by the host cluster they come from */
+	struct qc_forest_root *roots;
+	size_t root_count;	      /* the active one comes first */
+	uint64_t at, end;	      /* guest clusters */
+	uint64_t left;		      /* extents that may still come up */
+	struct qc_forest_tree *group; /* those of one L1 index; root_count of them */
+	size_t group_count;
+
+	/* What came up last. */
+	struct qc_forest_tree *trees;
+	struct qc_forest_item *items;
+	struct qc_forest_extent *extents;
+	size_t tree_count, item_count, extent_count;
+};
+
+void qc_forest_free(struct qc_forest *forest); /* NULL is fine */
+
+/* Changes the reference count of clusters by so many at once. */
+int qc_forest_count(struct qc_txn *txn, uint64_t first, uint64_t count, uint64_t times, bool add,
+		    struct qc_err *err);
+
+/* Commit: new places for the tables that changed, and L1 tables that refer to them. */
+int qc_forest_settle(struct qc_forest *forest, struct qc_err *err);
+
+/* Commit: writes the tables but for the active L1 table. */
+int qc_forest_write(struct qc_forest *forest, struct qc_err *err);

@@ -8,6 +8,7 @@
 
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/lock_down.h"
 #include "cmd/emit.h"
 #include "cmd/info_value.h"
 
@@ -39,11 +40,13 @@ static const struct command_syntax syntax = {
 	.doc = "Shows what IMAGE says about itself.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN,
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN
+		   | COMMON_NO_SANDBOX,
 };
 
 /* One image as a layer with nothing below it, whatever it refers to. */
-static int open_alone(const char *path, const struct qc_chain_open *how, struct qc_layer **ret,
+static int open_alone(const char *path, const struct qc_chain_open *how,
+		      const struct common_options *common, struct qc_layer **ret,
 		      struct qc_err *err)
 {
 	struct qc_layer *layer = calloc(1, sizeof(*layer));
@@ -55,8 +58,10 @@ static int open_alone(const char *path, const struct qc_chain_open *how, struct 
 	rc = layer->path != NULL ? 0 : qc_fail_memory(err);
 	if (rc == 0)
 		rc = qc_file_posix_open(path, &how->file, &layer->file, err);
-	if (rc == 0)
+	if (rc == 0) {
+		lock_down(common);
 		rc = qc_image_open(layer->file, NULL, &layer->image, err);
+	}
 	if (rc < 0) {
 		qc_layer_close(layer);
 		return rc;
@@ -134,9 +139,11 @@ int cmd_info(int argc, char **argv)
 	how.file.lock = line.common.force_share ? QC_LOCK_FORCE : QC_LOCK_READ;
 	how.policy = line.common.chain;
 	rc = whole_chain ? qc_chain_open(line.argument[0], &how, &layer, &err)
-			 : open_alone(line.argument[0], &how, &layer, &err);
+			 : open_alone(line.argument[0], &how, &line.common, &layer, &err);
 	if (rc < 0)
 		return command_fail(line.name, line.argument[0], &err);
+	if (whole_chain)
+		lock_down(&line.common);
 	rc = collect(layer, &list, &err);
 	qc_layer_close(layer);
 	if (rc == 0)

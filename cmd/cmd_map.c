@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/lock_down.h"
 #include "cmd/opened_view.h"
 #include "cmd/size.h"
 #include "format/limits.h"
@@ -56,7 +57,8 @@ static const struct command_syntax syntax = {
 	       "layer of the backing chain, and where in that file.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN,
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN
+		   | COMMON_NO_SANDBOX,
 };
 
 /* Takes the extents one after the other, joined. */
@@ -161,6 +163,7 @@ int cmd_map(int argc, char **argv)
 	};
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
+	lock_down(&line.common);
 	/* What qemu-img says about a disk covers its whole sectors only. */
 	end = qc_align_down(opened.view.disk_bytes, QC_SECTOR_BYTES);
 	if (o.start < end && o.length < end - o.start)

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/lock_down.h"
 #include "cmd/hex_dump.h"
 #include "cmd/opened_view.h"
 #include "cmd/read_file.h"
@@ -73,7 +74,7 @@ static const struct command_syntax syntax = {
 	.doc = "Copies bytes of the disk to stdout.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_FORCE_SHARE | COMMON_CHAIN,
+	.accepts = COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_NO_SANDBOX,
 };
 
 static int put_bytes(const uint8_t *bytes, size_t length, struct qc_err *err)
@@ -152,6 +153,8 @@ int cmd_read(int argc, char **argv)
 		return command_usage(line.name, "--hex goes to stdout, not to a file");
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
+	if (o.output_file == NULL) /* which is created and published under names of its own */
+		lock_down(&line.common);
 	rc = read_view(&opened, &o, &err);
 	opened_view_close(&opened);
 	return rc < 0 ? command_fail(line.name, line.argument[0], &err) : EXIT_DONE;

@@ -36,6 +36,7 @@ struct command {
 /* Bring-up: weak until each command has its file. */
 int cmd_check(int argc, char **argv) __attribute__((weak));
 int cmd_create(int argc, char **argv) __attribute__((weak));
+int cmd_decompress(int argc, char **argv) __attribute__((weak));
 int cmd_info(int argc, char **argv) __attribute__((weak));
 int cmd_map(int argc, char **argv) __attribute__((weak));
 int cmd_read(int argc, char **argv) __attribute__((weak));

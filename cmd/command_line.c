@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "cmd/command.h"
+#include "io/sandbox.h"
 
 enum {
 	KEY_HELP = 'h',
@@ -147,9 +148,11 @@ bool command_line_parse(const struct command_syntax *syntax, int argc, char **ar
 			   &parse);
 	if (error == HELP_SHOWN)
 		ret->status = EXIT_DONE;
-	else if (error == 0)
+	else if (error == 0) {
+		if ((syntax->accepts & COMMON_NO_SANDBOX) && !ret->common.no_sandbox)
+			qc_sandbox_limit();
 		return true;
-	else if (error == ENOMEM)
+	} else if (error == ENOMEM)
 		ret->status = command_usage(argv[0], "out of memory");
 	return false;
 }

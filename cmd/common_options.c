@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/common_options.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define JOBS_MAX 1024u
 
 enum common_key {
 	KEY_OUTPUT = COMMON_KEY_FIRST,
 	KEY_CHAIN,
 	KEY_NO_SYNC,
 	KEY_TRUST_REFCOUNTS,
+	KEY_NO_SANDBOX,
 };
 
 /* Each with its bit, in the order of --help. */
@@ -31,6 +35,11 @@ static const struct {
 	{COMMON_TRUST_REFCOUNTS,
 	 {"trust-refcounts", KEY_TRUST_REFCOUNTS, NULL, 0,
 	  "skip the walk that proves free clusters free", 0}},
+	{COMMON_JOBS,
+	 {"jobs", 'j', "N", 0, "how many threads; one for each core is the default", 0}},
+	{COMMON_NO_SANDBOX,
+	 {"no-sandbox", KEY_NO_SANDBOX, NULL, 0,
+	  "do not lock the process down after the files are open", 0}},
 };
 
 unsigned int common_options_list(unsigned int accepts, struct argp_option *ret)
@@ -83,6 +92,18 @@ static int take_chain(struct common_options *options, const char *value, struct 
 	return 0;
 }
 
+static int take_jobs(struct common_options *options, const char *value, struct qc_err *err)
+{
+	char *end;
+	unsigned long jobs = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end != '\0' || jobs == 0 || jobs > JOBS_MAX)
+		return qc_fail(err, QC_E_ARGUMENT, "--jobs: '%s' is no number from 1 to %u", value,
+			       JOBS_MAX);
+	options->jobs = (unsigned int)jobs;
+	return 0;
+}
+
 int common_options_take(struct common_options *options, unsigned int accepts, int key,
 			const char *value, bool *ret_known, struct qc_err *err)
 {
@@ -94,6 +115,8 @@ int common_options_take(struct common_options *options, unsigned int accepts, in
 		return take_output(options, value, err);
 	case KEY_CHAIN:
 		return take_chain(options, value, err);
+	case 'j':
+		return take_jobs(options, value, err);
 	case 'q':
 		options->quiet = true;
 		break;
@@ -108,6 +131,9 @@ int common_options_take(struct common_options *options, unsigned int accepts, in
 		break;
 	case KEY_TRUST_REFCOUNTS:
 		options->trust_refcounts = true;
+		break;
+	case KEY_NO_SANDBOX:
+		options->no_sandbox = true;
 		break;
 	}
 	return 0;

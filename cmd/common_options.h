@@ -19,9 +19,11 @@ enum common_option {
 	COMMON_DRY_RUN = 1 << 4,	 /* -n */
 	COMMON_NO_SYNC = 1 << 5,	 /* --no-sync */
 	COMMON_TRUST_REFCOUNTS = 1 << 6, /* --trust-refcounts */
+	COMMON_NO_SANDBOX = 1 << 7,	 /* --no-sandbox */
+	COMMON_JOBS = 1 << 8,		 /* -j N */
 };
 
-#define COMMON_OPTION_COUNT 7
+#define COMMON_OPTION_COUNT 9
 
 enum common_output {
 	OUTPUT_HUMAN,
@@ -37,6 +39,8 @@ struct common_options {
 	bool dry_run;
 	bool no_sync;
 	bool trust_refcounts;
+	bool no_sandbox;
+	unsigned int jobs; /* threads; 0: one for each core */
 };
 
 /* Keys of the common options that have no letter are from here on; a command's own stay below. */

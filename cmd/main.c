@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/command.h"
+#include "io/sandbox.h"
 
 /* In the order of the manual: look, then change, then mend. */
 static const struct command commands[] = {
@@ -14,9 +15,10 @@ static const struct command commands[] = {
 	{"read", "copy bytes out of the disk", cmd_read, false},
 	{"create", "make a new image", cmd_create, true},
 	{"write", "change bytes of the disk, all of them or none", cmd_write, true},
-	{"snapshot-cow", "create, list, apply, delete or rename internal snapshots", cmd_snapshot_cow,
-	 true},
+	{"snapshot-cow", "create, list, apply, delete or rename internal snapshots",
+	 cmd_snapshot_cow, true},
 	{"rebase", "put an image on another backing file", cmd_rebase, true},
+	{"decompress", "make compressed clusters plain ones, in place", cmd_decompress, true},
 	{"check", "look for corruption and leaks", cmd_check, false},
 	{"recover", "show and settle an interrupted transaction", cmd_recover, true},
 };
@@ -41,7 +43,11 @@ static int show_help(void)
 
 static int show_version(void)
 {
+	unsigned int parts = qc_sandbox_offers();
+
 	puts("qcowtool " QC_VERSION);
+	printf("sandbox: limits%s%s\n", parts & QC_SANDBOX_LANDLOCK ? ", landlock" : "",
+	       parts & QC_SANDBOX_SECCOMP ? ", seccomp" : "");
 	return EXIT_DONE;
 }
 

@@ -8,9 +8,11 @@ load ../../support/cli
 	[[ $output == *"Exit status:"* ]]
 }
 
-@test "--version is one line" {
+@test "--version says what it is, and how images from strangers are kept in" {
 	succeeds --version
-	[[ $output =~ ^qcowtool\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[[ ${#lines[@]} == 2 ]]
+	[[ ${lines[0]} =~ ^qcowtool\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[[ ${lines[1]} =~ ^sandbox:\ limits(,\ landlock)?(,\ seccomp)?$ ]]
 }
 
 @test "no command, an unknown one and an unknown option are one line and status 64" {

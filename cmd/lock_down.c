@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#include "cmd/lock_down.h"
+
+#include <time.h>
+
+#include "io/sandbox.h"
+
+/* At its end, a program built to look for leaks starts another process, which the sandbox forbids. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CAN_LOCK_DOWN 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CAN_LOCK_DOWN 0
+#endif
+#endif
+#ifndef CAN_LOCK_DOWN
+#define CAN_LOCK_DOWN 1
+#endif
+
+void lock_down(const struct common_options *common)
+{
+	if (common->no_sandbox || !CAN_LOCK_DOWN)
+		return;
+	tzset(); /* reads a file, once, if any date is to be shown in local time */
+	qc_sandbox_lock();
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#include "io/sandbox.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/landlock.h>
+
+#ifdef QC_HAVE_SECCOMP
+#include <seccomp.h>
+#endif
+
+/* Far above what any image needs, far below what would hurt the machine's bookkeeping. */
+#define ADDRESS_SPACE_BYTES ((rlim_t)UINT64_C(64) << 30)
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BOUND_ADDRESS_SPACE 0 /* its shadow alone takes terabytes */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BOUND_ADDRESS_SPACE 0
+#endif
+#endif
+#ifndef BOUND_ADDRESS_SPACE
+#define BOUND_ADDRESS_SPACE 1
+#endif
+
+static void lower(__rlimit_resource_t what, rlim_t to)
+{
+	struct rlimit limit;
+
+	if (getrlimit(what, &limit) < 0)
+		return;
+	if (limit.rlim_cur > to)
+		limit.rlim_cur = to;
+	(void)setrlimit(what, &limit);
+}
+
+unsigned int qc_sandbox_limit(void)
+{
+	lower(RLIMIT_CORE, 0);
+	if (BOUND_ADDRESS_SPACE)
+		lower(RLIMIT_AS, ADDRESS_SPACE_BYTES);
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? QC_SANDBOX_LIMITS : 0;
+}
+
+/* --- Landlock --- */
+
+/*
+ * The structure as the newest kernel that is known here has it; older headers lack its end, and older
+ * kernels take it as long as what they do not know is zero.
+ */
+struct ruleset {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
+static int landlock_version(void)
+{
+	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+/* All that a version can forbid, and no rule that allows any of it. */
+static struct ruleset forbid_all(int version)
+{
+	static const unsigned int fs_rights[] = {0, 13, 14, 15, 15, 16};
+	struct ruleset all = {0};
+
+	all.handled_access_fs = (UINT64_C(1) << fs_rights[version < 5 ? version : 5]) - 1;
+	if (version >= 4)
+		all.handled_access_net = 3; /* bind and connect, TCP */
+	if (version >= 6)
+		all.scoped = 3; /* abstract sockets, signals */
+	return all;
+}
+
+static bool lock_paths(void)
+{
+	int version = landlock_version();
+	struct ruleset all;
+	bool locked;
+	int fd;
+
+	if (version < 1)
+		return false;
+	all = forbid_all(version);
+	fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+	if (fd < 0)
+		return false;
+	locked = syscall(SYS_landlock_restrict_self, fd, 0) == 0;
+	close(fd);
+	return locked;
+}
+
+/* --- seccomp --- */
+
+#ifdef QC_HAVE_SECCOMP
+static const int allowed[] = {
+	/* open files */
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64),
+	SCMP_SYS(preadv),
+	SCMP_SYS(pwritev),
+	SCMP_SYS(preadv2),
+	SCMP_SYS(pwritev2),
+	SCMP_SYS(lseek),
+	SCMP_SYS(close),
+	SCMP_SYS(fstat),
+	SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync),
+	SCMP_SYS(ftruncate),
+	SCMP_SYS(fallocate),
+	SCMP_SYS(fadvise64),
+	/* memory */
+	SCMP_SYS(brk),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(mprotect),
+	/* threads, signals, time, the end */
+	SCMP_SYS(futex),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getpid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigaltstack),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
+	SCMP_SYS(gettimeofday),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+};
+
+/*
+ * A thread, but no process. clone3 hides its flags where no filter can look: it fails with ENOSYS as
+ * everything else does, and the C library then asks for a thread by clone.
+ */
+static bool allow_threads(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
+	       == 0;
+}
+
+/* How some C libraries spell fstat. A path in it cannot be seen here, but a stat opens nothing. */
+static bool allow_fstat(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+				SCMP_A3(SCMP_CMP_MASKED_EQ, 0x1000, 0x1000)) /* AT_EMPTY_PATH */
+	       == 0;
+}
+
+/* Whether there is one, and how wide: what stdio and tables ask. */
+static bool allow_terminal(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				SCMP_A1(SCMP_CMP_EQ, TCGETS, 0))
+		       == 0
+	       && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				   SCMP_A1(SCMP_CMP_EQ, TIOCGWINSZ, 0))
+			  == 0;
+}
+
+/*
+ * What is not on the list fails and does not kill: a newer C library may try a call that did not
+ * exist when the list was made, and knows what to do without.
+ */
+static bool lock_calls(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	bool locked = filter != NULL;
+
+	for (size_t i = 0; locked && i < sizeof(allowed) / sizeof(allowed[0]); i++)
+		locked = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0) == 0;
+	locked = locked && allow_threads(filter) && allow_fstat(filter) && allow_terminal(filter)
+		 && seccomp_load(filter) == 0;
+	seccomp_release(filter);
+	return locked;
+}
+#else
+static bool lock_calls(void)
+{
+	return false;
+}
+#endif
+
+unsigned int qc_sandbox_lock(void)
+{
+	unsigned int parts = lock_paths() ? QC_SANDBOX_LANDLOCK : 0;
+
+	return parts | (lock_calls() ? QC_SANDBOX_SECCOMP : 0);
+}
+
+unsigned int qc_sandbox_offers(void)
+{
+	unsigned int parts = QC_SANDBOX_LIMITS;
+
+	if (landlock_version() >= 1)
+		parts |= QC_SANDBOX_LANDLOCK;
+#ifdef QC_HAVE_SECCOMP
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
+		parts |= QC_SANDBOX_SECCOMP;
+#endif
+	return parts;
+}

@@ -45,7 +45,9 @@ static void read_some(const struct qc_view *view)
 
 static void look_at(struct qc_image *image)
 {
-	struct qc_layer layer = {.path = (char *)"image", .file = image->file, .image = image,
+	struct qc_layer layer = {.path = (char *)"image",
+				 .file = image->file,
+				 .image = image,
 				 .disk_bytes = image->header.disk_bytes};
 	struct qc_view view;
 	struct qc_err err;

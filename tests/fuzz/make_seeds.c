@@ -129,8 +129,12 @@ static void put_journal(bool committed)
 	const struct builder_options options = small();
 	struct qc_journal_head head = {.cluster_bits = 9, .records = 2};
 	const struct qc_journal_record records[] = {
-		{.kind = QC_JOURNAL_L2, .index = 0, .old_host = {1024}, .new_host = {2048},
-		 .length = 512, .digest = 1},
+		{.kind = QC_JOURNAL_L2,
+		 .index = 0,
+		 .old_host = {1024},
+		 .new_host = {2048},
+		 .length = 512,
+		 .digest = 1},
 		{.kind = QC_JOURNAL_FREED, .old_host = {1024}, .length = 512},
 	};
 	uint8_t segment[4096] = {0};
@@ -148,7 +152,8 @@ static void put_journal(bool committed)
 	qc_journal_head_encode(&head, (void *)segment);
 	for (size_t i = 0; i < 2; i++)
 		qc_journal_record_encode(&records[i],
-					 (void *)(segment + sizeof(struct qc_disk_journal_head) + i * 48));
+					 (void *)(segment + sizeof(struct qc_disk_journal_head)
+						  + i * 48));
 	trailer.segment_offset = length;
 	trailer.segment_digest = XXH64(segment, trailer.segment_bytes, 0);
 	qc_journal_trailer_encode(&trailer, (void *)(segment + 1536));
@@ -185,7 +190,7 @@ static void put_scripts(void)
 		"at 0x1be hex 80 01 01 00\n",
 		"at 4k text \"two words\\n\\x41\"\nexpect 00 11\nzero 1M\ndiscard 64k\n",
 		"fill 0xff:4096 fill 1:0x10 # done\ntext the rest of the line\n",
-		"file /dev/null\nat 8E zero 8E\n",
+		"file absent\nat 8E zero 8E\n",
 	};
 
 	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)

@@ -14,6 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	char path[64];
 	struct qc_err err;
 
+	/* A path could lead to a device that never ends. */
+	if (length > 0 && memchr(bytes, '/', length) != NULL) {
+		close(fd);
+		return 0;
+	}
 	FUZZ_MUST(fd >= 0);
 	FUZZ_MUST(write(fd, bytes, length) == (ssize_t)length);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -42,8 +42,8 @@ static void replay_folder(const char *path)
 	while ((entry = readdir(folder)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		FUZZ_MUST(snprintf(name, sizeof(name), "%s/%s", path, entry->d_name) <
-			  (int)sizeof(name));
+		FUZZ_MUST(snprintf(name, sizeof(name), "%s/%s", path, entry->d_name)
+			  < (int)sizeof(name));
 		replay_file(name);
 	}
 	closedir(folder);

@@ -30,7 +30,8 @@ static void check_round_trip(const struct qc_geometry *g, const struct qc_snapsh
 	FUZZ_MUST(encoded != NULL);
 	qc_snapshots_encode(table, encoded);
 	FUZZ_MUST(qc_snapshots_decode(g, encoded, bytes, (uint32_t)table->count, &sink, &again,
-				      &needed, &err) == 0);
+				      &needed, &err)
+		  == 0);
 	FUZZ_MUST(needed <= bytes && again.count == table->count);
 	for (size_t i = 0; i < table->count; i++)
 		check_same(&table->list[i], &again.list[i]);

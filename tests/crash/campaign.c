@@ -92,7 +92,7 @@ static void classify(struct run_context *run, const struct state *s, const struc
 static bool is_sampled(const struct campaign *c, unsigned int depth)
 {
 	uint64_t x = c->tally->states * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t every = c->sample << (depth > 1 ? 2 : 0);
+	uint64_t every = c->sample << (depth > 0 ? 3 : 0);
 
 	return every && (x >> 32) % every == 0;
 }
@@ -118,7 +118,7 @@ void campaign_enumerate(struct run_context *run, struct state *state, size_t fro
 	struct crash_run r = {
 		.state = state,
 		.log = run->log,
-		.random_states = run->campaign->random_states,
+		.random_states = run->campaign->random_states / (run->depth ? 20 : 1),
 		.seed = run->campaign->tally->states,
 		.from = from,
 		.no_tears = !tears,

@@ -19,8 +19,8 @@ struct tally {
 	uint64_t full;	 /* read and checked as a whole */
 	uint64_t recovered;
 	uint64_t resumed; /* written to after the crash, ours and qemu-io's */
-	uint64_t torn_headers, false_journals;
-	uint64_t referee; /* by qemu-img check and compare */
+	uint64_t torn_headers, torn_left, false_journals;
+	uint64_t referee;		      /* by qemu-img check and compare */
 	uint64_t torn, leaked, corrupt, lost; /* what must stay 0 */
 	uint64_t disagreed;		      /* between fast judge, slow judge and recovery */
 };
@@ -45,7 +45,8 @@ struct campaign {
 	unsigned int saved;
 };
 
-void campaign_open(struct campaign *c, const struct image_kind *image, const struct edit_kind *edit);
+void campaign_open(struct campaign *c, const struct image_kind *image,
+		   const struct edit_kind *edit);
 void campaign_close(struct campaign *c);
 
 /* The crashes of the edit itself. */

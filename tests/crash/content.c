@@ -83,7 +83,8 @@ static bool digest_bitmap(const struct qc_image *image, const struct qc_bitmap *
 		entry = ok ? qc_load_be64(&entry) : 0;
 		if (entry & QC_BITMAP_TABLE_OFFSET_MASK) {
 			ok = qc_file_read(image->file, entry & QC_BITMAP_TABLE_OFFSET_MASK, bytes,
-					  cluster, &err) == 0;
+					  cluster, &err)
+			     == 0;
 			XXH64_update(digest, bytes, cluster);
 		} else {
 			XXH64_update(digest, &entry, sizeof(entry));
@@ -98,6 +99,7 @@ static bool digest_all(struct qc_image *image, struct content *ret, XXH64_state_
 	struct qc_layer layer = {.file = image->file, .image = image};
 	struct qc_view view;
 
+	ret->autoclear = image->header.autoclear;
 	layer.disk_bytes = image->header.disk_bytes;
 	qc_view_active(&layer, &view);
 	XXH64_reset(digest, 0);
@@ -111,7 +113,6 @@ static bool digest_all(struct qc_image *image, struct content *ret, XXH64_state_
 	for (size_t i = 0; i < image->bitmaps.count; i++)
 		if (!digest_bitmap(image, &image->bitmaps.list[i], digest))
 			return false;
-	XXH64_update(digest, &image->header.autoclear, sizeof(image->header.autoclear));
 	ret->rest = XXH64_digest(digest);
 	XXH64_update(digest, &ret->active, sizeof(ret->active));
 	ret->digest = XXH64_digest(digest);

@@ -12,6 +12,7 @@ struct content {
 	uint64_t digest; /* guest bytes of the active disk and of every snapshot, and the bitmaps */
 	uint64_t active; /* guest bytes of the active disk alone */
 	uint64_t rest;	 /* of all the others */
+	uint64_t autoclear; /* the header's bits; in no digest, for anybody may clear them */
 	uint64_t leaks, corruptions;
 };
 

@@ -38,8 +38,11 @@ static bool compare_judges(void *context, struct state *s, const struct crash_sp
 static void judge_all(const struct campaign *c, const struct crash_log *log, struct count *ret)
 {
 	struct state s;
-	struct crash_run run = {
-		.state = &s, .log = log, .random_states = 200, .judge = compare_judges, .context = ret};
+	struct crash_run run = {.state = &s,
+				.log = log,
+				.random_states = 200,
+				.judge = compare_judges,
+				.context = ret};
 	size_t flip = crash_log_flip(log, 0), sync = crash_log_sync(log, flip);
 
 	*ret = (struct count){0};
@@ -91,8 +94,8 @@ static void protocol_flip_in_two(struct crash_log *to, const struct crash_log *l
 	const struct crash_op *op = &log->ops[flip];
 
 	crash_log_append(to, log, 0, flip);
-	crash_log_add(to, CRASH_WRITE, 0, 44, op->bytes);
-	crash_log_add(to, CRASH_WRITE, 44, 512 - 44, op->bytes + 44);
+	crash_log_add(to, CRASH_WRITE, 0, 48, op->bytes);
+	crash_log_add(to, CRASH_WRITE, 48, 512 - 48, op->bytes + 48);
 	crash_log_append(to, log, flip + 1, log->count);
 }
 
@@ -119,6 +122,15 @@ static const struct protocol {
 	{"the flip in two writes", protocol_flip_in_two, false},
 };
 
+/* Where nothing is punched, space that is reclaimed too early is only the tail. */
+static bool has_punch(const struct crash_log *log)
+{
+	for (size_t i = 0; i < log->count; i++)
+		if (log->ops[i].kind == CRASH_PUNCH)
+			return true;
+	return false;
+}
+
 static bool one_protocol(const struct protocol *p, const struct image_kind *image,
 			 const struct edit_kind *edit)
 {
@@ -126,13 +138,14 @@ static bool one_protocol(const struct protocol *p, const struct image_kind *imag
 	struct campaign c = {.tally = &tally};
 	struct crash_log log = {0};
 	struct count n;
-	bool ok;
+	bool is_sound, ok;
 
 	campaign_open(&c, image, edit);
+	is_sound = p->is_sound || (p->make == protocol_no_second_barrier && !has_punch(&c.log));
 	p->make(&log, &c.log);
 	judge_all(&c, &log, &n);
-	ok = n.only_fast_good == 0 && (n.both_bad + n.only_slow_good == 0) == p->is_sound
-	     && (n.both_bad > 0) != p->is_sound && n.both_good > 0;
+	ok = n.only_fast_good == 0 && (n.both_bad + n.only_slow_good == 0) == is_sound
+	     && (n.both_bad > 0) != is_sound && n.both_good > 0;
 	printf("%s control: %s, %s/%s: %" PRIu64 " states, both judges content with %" PRIu64
 	       " and with neither of %" PRIu64 ", the fast one stricter in %" PRIu64
 	       ", the slow one in %" PRIu64 "\n",
@@ -145,7 +158,7 @@ static bool one_protocol(const struct protocol *p, const struct image_kind *imag
 
 void control_run(unsigned int *passed, unsigned int *failed)
 {
-	static const size_t images[] = {1, 9};
+	static const size_t images[] = {0, 1, 9};
 
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
 		for (size_t j = 0; j < sizeof(images) / sizeof(images[0]); j++) {

@@ -244,9 +244,10 @@ static bool one_alone(struct stretch *t)
 
 static bool random_subsets(struct stretch *t)
 {
+	uint64_t many = t->run->random_states * SUBSET_OPS_MAX / t->count;
 	bool go = true;
 
-	for (uint64_t n = 0; go && n < t->run->random_states; n++) {
+	for (uint64_t n = 0; go && n < many; n++) {
 		size_t mark = state_mark(t->run->state);
 		uint64_t bits = 0, odds = next_random(t) % 7 + 1;
 

@@ -47,7 +47,8 @@ struct crash_spec {
 struct crash_run {
 	struct state *state;
 	const struct crash_log *log;
-	uint64_t random_states; /* random subsets for each long stretch and size */
+	uint64_t
+		random_states; /* random subsets for each long stretch and size; the longer, the fewer */
 	uint64_t seed;
 	size_t from; /* stretches that end at or before this operation are passed over */
 	bool no_tears;

@@ -17,6 +17,17 @@ static size_t after_sync(const struct crash_log *log, size_t from)
 	return sync < log->count ? sync + 1 : STATE_NONE;
 }
 
+/* The recovery that comes first may have written sector 0 too. */
+static size_t last_flip(const struct crash_log *log)
+{
+	size_t flip = crash_log_flip(log, 0), next;
+
+	while ((next = crash_log_flip(log, flip + 1)) < log->count)
+		flip = next;
+	must(flip < log->count);
+	return flip;
+}
+
 /* Where the stretch starts that operation `at` lies in. */
 static size_t stretch_of(const struct crash_log *log, size_t at)
 {
@@ -62,12 +73,12 @@ static void try_kill(struct campaign *c, size_t at, bool edit)
 	s.versions[0].gone_at = flip < at ? after_sync(&log, flip) : STATE_NONE;
 	if (edit) {
 		state_add_version(&s, file.bytes, file.base.bytes);
-		flip = crash_log_flip(&log, at);
-		must(flip < log.count);
+		flip = last_flip(&log);
+		must(flip >= at);
 		s.versions[0].gone_at = s.versions[1].gone_at = after_sync(&log, flip);
 	}
 	if (tail.count > 0)
-		campaign_enumerate(&run, &s, stretch_of(&log, at), !c->quick && !edit);
+		campaign_enumerate(&run, &s, stretch_of(&log, at), false);
 	state_clear(&s);
 	buffer_file_clear(&file);
 	crash_log_clear(&tail);
@@ -76,10 +87,12 @@ static void try_kill(struct campaign *c, size_t at, bool edit)
 
 void campaign_kills(struct campaign *c)
 {
-	size_t flip = crash_log_flip(&c->log, 0), step = c->quick ? 5 : 1;
+	size_t flip = crash_log_flip(&c->log, 0);
+	size_t points = c->quick ? 1 : c->log.count > 60 ? 3 : 16;
+	size_t step = c->log.count / points + 1;
 
 	for (size_t at = 0; at <= c->log.count; at++)
-		if (at + 3 > flip || at % step == 0) {
+		if ((at >= flip && at <= flip + 3) || at % step == 0) {
 			try_kill(c, at, false);
 			try_kill(c, at, true);
 		}

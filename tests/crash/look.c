@@ -49,7 +49,9 @@ static void look_nested(struct run_context *outer, struct state *s, const struct
 
 	state_init(&inner, s->bytes, s->size, crash_log_room(log, s->size));
 	state_add_version(&inner, s->bytes, s->size);
-	campaign_enumerate(&run, &inner, 0, !outer->campaign->quick);
+	/* Its punches have many sectors; some of them are torn in some of the recoveries. */
+	campaign_enumerate(&run, &inner, 0,
+			   !outer->campaign->quick && outer->campaign->tally->recovered % 16 == 1);
 	state_clear(&inner);
 }
 
@@ -69,7 +71,8 @@ static void look_recover(struct run_context *run, struct state *s, const struct 
 		content_of(&file.base, &content);
 		if (!content_is_sound(&content))
 			why = "recovery damages the image";
-		else if (content.digest != s->versions[v].content.digest)
+		else if (content.digest != s->versions[v].content.digest
+			 || content.autoclear != s->versions[v].content.autoclear)
 			why = "recovery changes what the image holds";
 	}
 	if (why)
@@ -156,7 +159,8 @@ void campaign_look(struct run_context *run, struct state *s, const struct crash_
 	buffer_file_init(&file);
 	buffer_file_show(&file, s->bytes, s->size);
 	content_of(&file.base, &content);
-	if (!content_is_sound(&content) || content.digest != version->content.digest) {
+	if (!content_is_sound(&content) || content.digest != version->content.digest
+	    || content.autoclear != version->content.autoclear) {
 		campaign_fail(run, s, spec, &c->tally->disagreed, "the judges disagree");
 		return;
 	}

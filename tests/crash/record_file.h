@@ -32,7 +32,8 @@ struct crash_log {
 void crash_log_add(struct crash_log *log, enum crash_kind kind, uint64_t offset, uint64_t length,
 		   const uint8_t *bytes);
 /* Copies operations [first, end) of `from` to the end of the log. */
-void crash_log_append(struct crash_log *log, const struct crash_log *from, size_t first, size_t end);
+void crash_log_append(struct crash_log *log, const struct crash_log *from, size_t first,
+		      size_t end);
 void crash_log_clear(struct crash_log *log); /* frees; the log is empty and usable */
 
 /* The operation that writes sector 0, the first at or after `from`; log->count if there is none. */

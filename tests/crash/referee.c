@@ -42,14 +42,14 @@ static bool run(const char *const argv[])
 
 bool referee_agrees(const uint8_t *bytes, uint64_t size, const uint8_t *like, uint64_t like_size)
 {
-	char a[] = "/tmp/crash-a.XXXXXX", b[] = "/tmp/crash-b.XXXXXX";
+	char a[] = P_tmpdir "/crash-a.XXXXXX", b[] = P_tmpdir "/crash-b.XXXXXX";
 	bool ok;
 
 	make_file(a, bytes, size);
 	make_file(b, like, like_size);
 	ok = run((const char *[]){"qemu-img", "check", "-q", "-f", "qcow2", a, NULL})
-	     && run((const char *[]){"qemu-img", "compare", "-q", "-s", "-f", "qcow2", "-F", "qcow2", a,
-				     b, NULL});
+	     && run((const char *[]){"qemu-img", "compare", "-q", "-s", "-f", "qcow2", "-F",
+				     "qcow2", a, b, NULL});
 	unlink(a);
 	unlink(b);
 	return ok;
@@ -73,7 +73,7 @@ static void load_file(const char *path, struct image_bytes *image)
 
 bool referee_writes(struct image_bytes *image, uint64_t at, uint64_t length)
 {
-	char path[] = "/tmp/crash-w.XXXXXX";
+	char path[] = P_tmpdir "/crash-w.XXXXXX";
 	char command[80];
 	bool ok;
 

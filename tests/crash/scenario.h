@@ -19,10 +19,16 @@ struct image_kind {
 struct edit_kind {
 	const char *name;
 	bool compress;
-	bool needs_v3_or_no_snapshot;
+	bool grows;
 	/* Lines of at, length, what, in sixteenths of a cluster unless `bytes`. */
 	struct edit_step {
-		enum { EDIT_END, EDIT_WRITE, EDIT_ZERO, EDIT_DISCARD, EDIT_GROW } what;
+		enum {
+			EDIT_END,
+			EDIT_WRITE,
+			EDIT_ZERO,
+			EDIT_DISCARD,
+			EDIT_GROW
+		} what;
 		uint32_t at, length;
 		bool bytes;
 	} steps[8];

@@ -28,7 +28,7 @@
 struct version {
 	uint8_t *bytes; /* state->room of them, zeroes behind the end */
 	uint64_t size;
-	uint64_t used_end; /* one past the last sector in use */
+	uint64_t used_end;     /* one past the last sector in use */
 	struct qc_bitset used; /* sectors of clusters in use, but for sector 0 */
 	struct content content;
 	size_t gone_at; /* once that many operations are durable the state cannot be this one */

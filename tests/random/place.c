@@ -48,7 +48,7 @@ static uint64_t pick_length(struct scene *scene)
 	case 5:
 		return cluster * rng_between(rng, 1, run);
 	case 6:
-		return cluster / 32 * rng_between(rng, 1, 64);
+		return cluster / 32 * rng_between(rng, 1, 64) + rng_below(rng, 3) - 1;
 	default:
 		return rng_between(rng, 1, 3 * cluster);
 	}
@@ -71,7 +71,7 @@ static uint64_t pick_offset(struct scene *scene, uint64_t disk, uint64_t length)
 	case 5:
 		return start + cluster - rng_between(rng, 1, 8);
 	case 6:
-		return start + cluster / 32 * rng_below(rng, 32);
+		return start + cluster / 32 * rng_below(rng, 32) + rng_below(rng, 3);
 	case 7:
 		return disk - min(length, disk);
 	case 8:

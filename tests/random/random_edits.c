@@ -25,7 +25,7 @@
 
 #include "random/scene.h"
 
-#define SHORT_EDITS 600
+#define SHORT_EDITS 1500
 #define MOST_SHAPES 400
 #define ROUNDS 3
 

@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "format/header.h"
+#include "format/header_extensions.h"
 #include "format/limits.h"
 #include "format/refcount_entry.h"
 #include "tests/support/image_builder_impl.h"
@@ -29,6 +30,7 @@ struct guard {
 	unsigned int flips;
 	uint64_t cluster_bytes;
 	struct qc_bitset live;
+	uint64_t extensions_end, name_at, name_end; /* what the header refers to in cluster 0 */
 	char violation[256];
 };
 
@@ -66,6 +68,25 @@ static void ignore_finding(void *context, const struct qc_finding *finding)
 	(void)context, (void)finding;
 }
 
+static void find_names(struct guard *g, const struct qc_header *header)
+{
+	struct qc_finding_sink sink = {.take = ignore_finding};
+	QC_AUTOFREE uint8_t *cluster0 = malloc((size_t)g->cluster_bytes);
+	struct qc_extensions extensions;
+	struct qc_err err;
+
+	builder_must(cluster0 != NULL, "out of memory");
+	must_read(g, 0, cluster0, (size_t)g->cluster_bytes);
+	builder_must(qc_extensions_decode(header, cluster0, (size_t)g->cluster_bytes, &sink,
+					  &extensions, &err)
+			     == 0,
+		     "out of memory");
+	g->extensions_end = extensions.end_offset;
+	g->name_at = header->backing_name.byte;
+	g->name_end = g->name_at + header->backing_name_bytes;
+	qc_extensions_clear(&extensions);
+}
+
 /* What the tables that sector 0 leads to say is used. */
 static void find_live(struct guard *g)
 {
@@ -81,6 +102,7 @@ static void find_live(struct guard *g)
 		     "the guard finds no image");
 	qc_header_geometry(&header, &geometry);
 	g->cluster_bytes = geometry.cluster_bytes;
+	find_names(g, &header);
 	qc_bitset_clear(&g->live);
 	builder_must(qc_bitset_init(&g->live, 1), "out of memory");
 	block = malloc((size_t)geometry.cluster_bytes);
@@ -117,11 +139,20 @@ static int violate(struct guard *g, const char *what, uint64_t offset, uint64_t 
 	return qc_fail(err, QC_E_ARGUMENT, "guard: %s", g->violation);
 }
 
+/* Whether a write only touches bytes of cluster 0, behind sector 0, that the header refers to in no way. */
+static bool is_beside_header(const struct guard *g, uint64_t offset, uint64_t length)
+{
+	return offset >= qc_max(QC_SECTOR_BYTES, g->extensions_end)
+	       && offset + length <= g->cluster_bytes
+	       && (offset >= g->name_end || offset + length <= g->name_at);
+}
+
 /* Any change but the flip. */
 static int allow(struct guard *g, const char *what, uint64_t offset, uint64_t length,
 		 struct qc_err *err)
 {
-	if (g->phase == FLIPPED || is_live(g, offset, length))
+	if (g->phase == FLIPPED
+	    || (is_live(g, offset, length) && !is_beside_header(g, offset, length)))
 		return violate(g, what, offset, length, err);
 	g->phase = BEFORE;
 	return 0;

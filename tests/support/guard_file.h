@@ -2,7 +2,8 @@
 /*
  * A file that watches a transaction keep its promises (I1, I2, I4, I6 of txn/txn.h) on another one:
  *
- *  1. No cluster that the committed state uses is written to, punched or cut off.
+ *  1. No cluster that the committed state uses is written to, punched or cut off, but for the bytes
+ *     behind sector 0 in cluster 0 that neither the header extensions nor the backing name occupy.
  *  2. But for sector 0: it is written whole, once, with nothing else written since a full sync, and
  *     nothing at all is changed from there to the end of the next sync.
  *  3. That sync makes the new state the committed one: what it no longer uses may go from then on.

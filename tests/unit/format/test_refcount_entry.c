@@ -134,9 +134,32 @@ static void scans_of_uniform_blocks_reach_the_end(void **state)
 	}
 }
 
+static void counts_above_one_are_found_in_every_width(void **state)
+{
+	struct qc_geometry g;
+
+	(void)state;
+	for (uint32_t order = 0; order <= QC_REFCOUNT_ORDER_MAX; order++) {
+		qc_geometry_init(&g, 3, 9, order, false, false);
+		for (uint64_t at = 0; at < g.refcounts_per_block; at++) {
+			memset(block, 0, 512);
+			for (uint64_t i = 0; i < g.refcounts_per_block; i++)
+				qc_refcount_set(&g, block, i, i % 2);
+			assert_int_equal(qc_refcount_next_shared(&g, block, 0),
+					 g.refcounts_per_block);
+			if (g.refcount_max == 1)
+				break;
+			qc_refcount_set(&g, block, at, at % 3 ? 2 : g.refcount_max);
+			assert_int_equal(qc_refcount_next_shared(&g, block, 0), at);
+			assert_int_equal(qc_refcount_next_shared(&g, block, at), at);
+			assert_int_equal(qc_refcount_next_shared(&g, block, at + 1),
+					 g.refcounts_per_block);
+		}
+	}
+}
+
 static void stepping_stops_at_the_ends_of_the_width(void **state)
 {
-	static uint8_t block[512];
 	struct qc_geometry g;
 
 	(void)state;
@@ -170,6 +193,7 @@ int main(void)
 		cmocka_unit_test(scans_agree_with_counting),
 		cmocka_unit_test(a_count_with_any_single_bit_is_not_zero),
 		cmocka_unit_test(scans_of_uniform_blocks_reach_the_end),
+		cmocka_unit_test(counts_above_one_are_found_in_every_width),
 		cmocka_unit_test(stepping_stops_at_the_ends_of_the_width),
 	};
 

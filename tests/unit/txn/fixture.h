@@ -50,8 +50,7 @@ static inline int rig_begin(struct rig *r, const struct qc_layer *backing, bool 
 	struct qc_txn_options options = {.compress = compress};
 	int status = qc_image_open(r->guard, NULL, &r->image, &r->err);
 
-	return status < 0 ? status
-			  : qc_txn_begin(r->image, backing, &options, &r->txn, &r->err);
+	return status < 0 ? status : qc_txn_begin(r->image, backing, &options, &r->txn, &r->err);
 }
 
 /* Commits, or aborts if status is an error already; the outcome. */

@@ -55,8 +55,9 @@ static inline uint64_t l2_word(struct qc_file *file, uint64_t guest)
 	uint64_t table = l1_word(file, guest) & QC_L1_OFFSET_MASK;
 
 	assert_int_not_equal(table, 0);
-	return word_at(file, table + qc_l2_index(&p.geometry, qc_guest(guest))
-					     * p.geometry.l2_entry_bytes);
+	return word_at(file, table
+				     + qc_l2_index(&p.geometry, qc_guest(guest))
+					       * p.geometry.l2_entry_bytes);
 }
 
 static inline uint64_t refcount_of(struct qc_file *file, uint64_t host_byte)
@@ -71,8 +72,8 @@ static inline uint64_t refcount_of(struct qc_file *file, uint64_t host_byte)
 
 	assert_non_null(bytes);
 	if (block != 0) {
-		assert_int_equal(qc_file_read(file, block, bytes,
-					      (size_t)p.geometry.cluster_bytes, &err),
+		assert_int_equal(qc_file_read(file, block, bytes, (size_t)p.geometry.cluster_bytes,
+					      &err),
 				 0);
 		count = qc_refcount_get(&p.geometry, bytes,
 					cluster % p.geometry.refcounts_per_block);

@@ -43,7 +43,10 @@ static const struct edit edits[] = {
 	 3},
 	{"a bit of everything",
 	 true,
-	 {{STEP_WRITE, 4, 8, 0x10}, {STEP_ZERO, 6, 4, 0}, {STEP_DISCARD, 4, 4, 0}, {STEP_NOISE, 5, 7, 9}},
+	 {{STEP_WRITE, 4, 8, 0x10},
+	  {STEP_ZERO, 6, 4, 0},
+	  {STEP_DISCARD, 4, 4, 0},
+	  {STEP_NOISE, 5, 7, 9}},
 	 4},
 };
 

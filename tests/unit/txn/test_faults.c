@@ -6,7 +6,13 @@
 
 #include "txn/recover.h"
 
-enum { MODE_ONCE, MODE_PARTLY, MODE_FULL, MODE_DEAD, MODE_COUNT };
+enum {
+	MODE_ONCE,
+	MODE_PARTLY,
+	MODE_FULL,
+	MODE_DEAD,
+	MODE_COUNT
+};
 
 static struct fault_plan plan_of(int mode, uint64_t at)
 {
@@ -14,14 +20,19 @@ static struct fault_plan plan_of(int mode, uint64_t at)
 	case MODE_ONCE:
 		return (struct fault_plan){.calls = FAULT_ALL, .at = at, .os_errno = EIO};
 	case MODE_PARTLY:
-		return (struct fault_plan){
-			.calls = FAULT_WRITE, .at = at, .os_errno = EIO, .partly = true};
+		return (struct fault_plan){.calls = FAULT_WRITE,
+					   .at = at,
+					   .os_errno = EIO,
+					   .partly = true};
 	case MODE_FULL:
-		return (struct fault_plan){
-			.calls = FAULT_WRITE | FAULT_RESIZE, .at = at, .os_errno = ENOSPC};
+		return (struct fault_plan){.calls = FAULT_WRITE | FAULT_RESIZE,
+					   .at = at,
+					   .os_errno = ENOSPC};
 	default:
-		return (struct fault_plan){
-			.calls = FAULT_ALL, .at = at, .os_errno = EIO, .sticky = true};
+		return (struct fault_plan){.calls = FAULT_ALL,
+					   .at = at,
+					   .os_errno = EIO,
+					   .sticky = true};
 	}
 }
 

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+# What `./dev bench` runs: the same work by qcowtool and by QEMU's tools, in turns, one table.
+#
+#	bash bench.sh [--quick]
+#
+# --quick takes small images and one run; its figures mean nothing, it proves that all of this works.
+# BENCH_RUNS is the number of runs of each side, BENCH_FOLDER where the images go (3 GiB at most).
+set -euo pipefail
+
+: "${QCOWTOOL:?}"
+programs=${BENCH_PROGRAMS:-$(dirname "$QCOWTOOL")/../tests}
+measure=$(realpath "$programs/measure")
+shuffle=$(realpath "$programs/shuffle_clusters")
+
+if [[ ${1:-} == --quick ]]; then
+	runs=${BENCH_RUNS:-1} disk=1G allocated=256M patches=200 metadata=4G shuffled=1G data=8
+elif [[ $# == 0 ]]; then
+	runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=512
+else
+	echo "usage: bench.sh [--quick]" >&2
+	exit 64
+fi
+
+work=$(mktemp -d "$(realpath "${BENCH_FOLDER:-.}")/bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# --- measuring ----------------------------------------------------------------------------------
+
+# One run; its line is added to the samples of that side.
+sample() { # ROW SIDE COMMAND...
+	local file=$1.$2
+	"$measure" "${@:3}" >>"$file"
+}
+
+# Both sides in turns. Functions prepare, ours and theirs say what; prepare is not measured. A first
+# turn that does not count fills the caches.
+compare() { # ROW
+	local turn
+	for ((turn = 0; turn <= runs; turn++)); do
+		prepare
+		ours "$1"
+		theirs "$1"
+		[[ $turn != 0 || $runs == 1 ]] || rm "$1.ours" "$1.theirs"
+		[[ $runs != 1 ]] || break
+	done
+	print_row "$1"
+}
+
+median() { # FIELD FILE
+	awk -v field="$1" '{ print $field }' "$2" | sort -n |
+		awk '{ value[NR] = $1 } END { print (value[int((NR + 1) / 2)] + value[int(NR / 2) + 1]) / 2 }'
+}
+
+most() { # FIELD FILE
+	awk -v field="$1" '$field > most { most = $field } END { print most }' "$2"
+}
+
+print_header() {
+	printf '%-47s %10s %10s %8s %9s %9s\n' operation 'ours' 'QEMU' 'QEMU/' 'ours' 'QEMU' \
+		'' 'ms' 'ms' 'ours' 'peak MiB' 'peak MiB'
+}
+
+print_row() { # ROW
+	awk -v row="$1" -v a="$(median 1 "$1.ours")" -v b="$(median 1 "$1.theirs")" \
+		-v c="$(most 2 "$1.ours")" -v d="$(most 2 "$1.theirs")" 'BEGIN {
+		gsub(/_/, " ", row)
+		printf "%-47s %10.1f %10.1f %8.2f %9.1f %9.1f\n", row, a / 1000, b / 1000,
+			b / a, c / 1024, d / 1024
+	}'
+}
+
+prepare() { :; }
+
+# --- images -------------------------------------------------------------------------------------
+
+metadata_image() { # FILE SIZE
+	qemu-img create -q -f qcow2 -o preallocation=metadata "$1" "$2"
+}
+
+# So many random 4 KiB places of the disk, in both languages; the same on every machine.
+write_patch_lists() {
+	awk -v count="$patches" -v blocks="$(($(numfmt --from=iec "$disk") / 4096))" 'BEGIN {
+		state = 1
+		for (i = 0; i < count; i++) {
+			state = (state * 16807) % 2147483647
+			at = (state % blocks) * 4096
+			byte = i % 255 + 1
+			printf "at %d fill %d:4096\n", at, byte >"patches.ours"
+			printf "write -q -P %d %d 4096\n", byte, at >"patches.theirs"
+		}
+		print "flush" >"patches.theirs"
+	}'
+}
+
+# --- operations ---------------------------------------------------------------------------------
+
+bench_byte() {
+	local at=$(($(numfmt --from=iec "$allocated") / 2 + 12345))
+	metadata_image one.qcow2 "$allocated"
+	qemu-img resize -q one.qcow2 "$disk"
+	cp --sparse=always one.qcow2 two.qcow2
+	ours() { sample "$1" ours "$QCOWTOOL" write -q one.qcow2 --at="$at" --fill=7:1; }
+	theirs() { sample "$1" theirs qemu-io -f qcow2 -c "write -q -P 7 $at 1" -c flush two.qcow2; }
+	compare "write_1_byte,_${disk}_disk,_${allocated}_allocated"
+}
+
+# One command line each. qemu-io is told what to do on stdin; its table cache has the default size.
+bench_patches() {
+	write_patch_lists
+	prepare() {
+		local image
+		for image in one two; do
+			rm -f $image.qcow2
+			qemu-img create -q -f qcow2 $image.qcow2 "$disk"
+		done
+	}
+	ours() { sample "$1" ours "$QCOWTOOL" write -q one.qcow2 --script=patches.ours; }
+	theirs() { sample "$1" theirs qemu-io -f qcow2 two.qcow2 <patches.theirs; }
+	compare "write_${patches}_random_4K,_empty_${disk}_disk"
+	prepare() { :; }
+	qemu-img compare -q one.qcow2 two.qcow2
+}
+
+# On what the random patches left.
+bench_look() {
+	ours() { sample "$1" ours "$QCOWTOOL" map --output=json two.qcow2; }
+	theirs() { sample "$1" theirs qemu-img map --output=json two.qcow2; }
+	compare "map,_those_${patches}_places"
+	ours() { sample "$1" ours "$QCOWTOOL" info two.qcow2; }
+	theirs() { sample "$1" theirs qemu-img info two.qcow2; }
+	compare "info,_${disk}_disk"
+	ours() { sample "$1" ours "$QCOWTOOL" check two.qcow2; }
+	theirs() { sample "$1" theirs qemu-img check two.qcow2; }
+	compare "check,_those_${patches}_places"
+}
+
+# qemu-img create does not sync, so there is a row without it.
+bench_create() {
+	prepare() { rm -f new.ours new.theirs; }
+	theirs() { sample "$1" theirs qemu-img create -q -f qcow2 new.theirs "$disk"; }
+	ours() { sample "$1" ours "$QCOWTOOL" create -q new.ours "$disk"; }
+	compare "create,_${disk}_disk"
+	ours() { sample "$1" ours "$QCOWTOOL" create -q --no-sync new.ours "$disk"; }
+	compare "create_--no-sync,_${disk}_disk"
+	prepare() { :; }
+}
+
+bench_shuffled() {
+	metadata_image one.qcow2 "$shuffled"
+	"$shuffle" one.qcow2
+	ours() { sample "$1" ours "$QCOWTOOL" check one.qcow2; }
+	theirs() { sample "$1" theirs qemu-img check one.qcow2; }
+	compare "check,_${shuffled}_allocated,_shuffled"
+	ours() { sample "$1" ours "$QCOWTOOL" map --output=json one.qcow2; }
+	theirs() { sample "$1" theirs qemu-img map --output=json one.qcow2; }
+	compare "map,_${shuffled}_allocated,_shuffled"
+}
+
+# Half of the disk is data. convert is told to sync, as our read -o does before the file appears.
+bench_read() {
+	local size=$((data * 2))M
+	head -c "${data}M" /dev/urandom >raw
+	truncate -s "$size" raw
+	qemu-img convert -f raw -O qcow2 raw one.qcow2
+	rm raw
+	prepare() { rm -f new.ours new.theirs; }
+	ours() { sample "$1" ours "$QCOWTOOL" read -o new.ours one.qcow2; }
+	theirs() {
+		sample "$1" theirs qemu-img convert -t writeback -f qcow2 -O raw one.qcow2 new.theirs
+	}
+	compare "read,_${size}_disk,_half_of_it_data_(convert)"
+	cmp new.ours new.theirs
+	theirs() { sample "$1" theirs qemu-img dd -f qcow2 -O raw bs=2M if=one.qcow2 of=new.theirs; }
+	compare "read,_${size}_disk,_half_of_it_data_(dd)"
+	cmp new.ours new.theirs
+	prepare() { :; }
+}
+
+bench_check() {
+	ours() { sample "$1" ours "$QCOWTOOL" check one.qcow2; }
+	theirs() { sample "$1" theirs qemu-img check one.qcow2; }
+	compare "check,_${metadata}_allocated"
+}
+
+# Each turn takes a snapshot, changes a byte, goes back and deletes the snapshot, so every turn begins
+# with the same image. There is no first turn for nothing: it would take minutes.
+bench_snapshots() {
+	local turn row
+	"$QCOWTOOL" --help | grep -q '^ *snapshot-cow ' || return 0
+	cp --sparse=always one.qcow2 two.qcow2
+	for ((turn = 0; turn < runs; turn++)); do
+		for row in create:-c apply:-a delete:-d; do
+			sample "${row%:*}" ours "$QCOWTOOL" snapshot-cow "${row%:*}" one.qcow2 before
+			sample "${row%:*}" theirs qemu-img snapshot "${row#*:}" before two.qcow2
+			[[ $row == create:* ]] || continue
+			"$QCOWTOOL" write -q one.qcow2 --at=1M --fill=7:1
+			"$QCOWTOOL" write -q two.qcow2 --at=1M --fill=7:1
+		done
+	done
+	for row in create apply delete; do
+		mv "$row.ours" "snapshot-cow_$row,_${metadata}_allocated.ours"
+		mv "$row.theirs" "snapshot-cow_$row,_${metadata}_allocated.theirs"
+		print_row "snapshot-cow_$row,_${metadata}_allocated"
+	done
+	"$QCOWTOOL" check -q one.qcow2
+}
+
+echo "Runs of each side, in turns: $runs. Times are medians, peaks the most. $(qemu-img --version | head -n 1)"
+print_header
+bench_byte
+bench_patches
+bench_look
+bench_create
+rm -f ./*.qcow2 new.*
+bench_shuffled
+rm -f ./*.qcow2
+bench_read
+rm -f ./*.qcow2 new.*
+metadata_image one.qcow2 "$metadata"
+bench_check
+bench_snapshots

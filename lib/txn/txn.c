@@ -48,7 +48,7 @@ static int each_cluster(struct qc_txn *txn, struct qc_guest at, const uint8_t *b
 			uint64_t length, enum qc_put how, struct qc_err *err)
 {
 	uint64_t cluster = txn->geometry->cluster_bytes;
-	int status = qc_txn_require_recordable(txn, err);
+	int status = qc_txn_require_writable(txn, err);
 
 	while (status == 0 && length > 0) {
 		uint64_t from = qc_in_cluster(txn->geometry, at.byte);
@@ -136,7 +136,7 @@ int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 	assert(!txn->failed && !txn->sealed);
 	if (disk_bytes <= old_bytes)
 		return 0;
-	if ((status = qc_txn_require_recordable(txn, err)) < 0)
+	if ((status = qc_txn_require_writable(txn, err)) < 0)
 		return qc_txn_result(txn, status);
 	if (disk_bytes > QC_DISK_BYTES_MAX)
 		return qc_txn_result(txn,

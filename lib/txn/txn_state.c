@@ -129,9 +129,6 @@ int qc_txn_require_recordable(const struct qc_txn *txn, struct qc_err *err)
 {
 	const struct qc_bitmaps *bitmaps = &txn->image->bitmaps;
 
-	if (txn->header.crypt_method != QC_CRYPT_NONE)
-		return qc_fail(err, QC_E_UNSUPPORTED,
-			       "the image is encrypted, and its contents cannot be changed");
 	for (size_t i = 0; i < bitmaps->count; i++)
 		if ((bitmaps->list[i].flags & QC_BITMAP_AUTO) != 0)
 			return qc_fail(err, QC_E_UNSUPPORTED,
@@ -139,6 +136,14 @@ int qc_txn_require_recordable(const struct qc_txn *txn, struct qc_err *err)
 				       "changes, which is not supported yet",
 				       bitmaps->list[i].name);
 	return 0;
+}
+
+int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err)
+{
+	if (txn->header.crypt_method != QC_CRYPT_NONE)
+		return qc_fail(err, QC_E_UNSUPPORTED,
+			       "the image is encrypted, and its contents cannot be changed");
+	return qc_txn_require_recordable(txn, err);
 }
 
 int qc_txn_grow_l1(struct qc_txn *txn, uint64_t entries, struct qc_err *err)

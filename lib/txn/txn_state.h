@@ -47,11 +47,11 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	       const struct qc_txn_options *options, struct qc_txn **ret, struct qc_err *err);
 void qc_txn_free(struct qc_txn *txn);
 
-/*
- * Fails with QC_E_UNSUPPORTED if guest contents cannot be changed: encryption, or a dirty bitmap
- * that would have to record the change.
- */
+/* Fails with QC_E_UNSUPPORTED if a dirty bitmap would have to record a change of guest contents. */
 int qc_txn_require_recordable(const struct qc_txn *txn, struct qc_err *err);
+
+/* Likewise, or if guest contents are encrypted, so that no bytes of ours can be among them. */
+int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err);
 
 /* Makes the L1 table in memory at least that long. */
 int qc_txn_grow_l1(struct qc_txn *txn, uint64_t entries, struct qc_err *err);

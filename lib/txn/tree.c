@@ -8,6 +8,9 @@
 #include "txn/txn_state.h"
 #include "txn/walk.h"
 
+/* Neighbours from which on looking at their counts together takes less time than one by one. */
+#define RUN_WORTH_A_SCAN 64
+
 struct count {
 	struct qc_txn *txn;
 	bool add;
@@ -132,26 +135,66 @@ struct counts {
 	uint64_t index;	      /* of the block */
 };
 
+/* Looks at the refcount block of a cluster; *ret_known is false if there can be none. */
+static int look(struct counts *counts, uint64_t cluster, bool *ret_known, struct qc_err *err)
+{
+	const struct qc_geometry *g = counts->txn->geometry;
+	uint64_t index = cluster / g->refcounts_per_block;
+	int status;
+
+	*ret_known = index < qc_refcountable_clusters(g) / g->refcounts_per_block;
+	if (!*ret_known || (counts->block && counts->index == index))
+		return 0;
+	status = qc_refs_view(&counts->txn->refs, index, &counts->block, err);
+	counts->index = index;
+	return status;
+}
+
 /* The word of an L1 or L2 entry with the flag that its cluster's refcount asks for. */
 static int settle_word(struct counts *counts, uint64_t *word, struct qc_err *err)
 {
 	const struct qc_geometry *g = counts->txn->geometry;
 	uint64_t cluster = (*word & QC_L2_OFFSET_MASK) >> g->cluster_bits;
-	uint64_t index = cluster / g->refcounts_per_block;
-	bool one;
+	bool known, one;
 	int status;
 
-	if ((*word & QC_L2_COMPRESSED) != 0 || cluster == 0
-	    || index >= qc_refcountable_clusters(g) / g->refcounts_per_block)
+	if ((*word & QC_L2_COMPRESSED) != 0 || cluster == 0)
 		return 0;
-	if (!counts->block || counts->index != index) {
-		status = qc_refs_view(&counts->txn->refs, index, &counts->block, err);
-		if (status < 0)
-			return status;
-		counts->index = index;
-	}
+	if ((status = look(counts, cluster, &known, err)) < 0 || !known)
+		return status;
 	one = qc_refcount_get(g, counts->block, cluster % g->refcounts_per_block) == 1;
 	*word = (*word & ~QC_L2_COPIED) | (one ? QC_L2_COPIED : 0);
+	return 0;
+}
+
+/*
+ * How many entries from `at` on are plain clusters side by side, with the same flag and a refcount of
+ * 1 each: most tables are one such run, and need no look at every entry.
+ */
+static int find_run(struct counts *counts, const uint8_t *table, size_t at, uint64_t *ret_entries,
+		    struct qc_err *err)
+{
+	const struct qc_geometry *g = counts->txn->geometry;
+	uint64_t word = qc_load_be64(table + at);
+	uint64_t cluster = (word & QC_L2_OFFSET_MASK) >> g->cluster_bits;
+	uint64_t first = cluster % g->refcounts_per_block, end = first + 1;
+	bool known;
+	int status;
+
+	*ret_entries = 0;
+	if (g->extended_l2 || (word & ~QC_L2_COPIED) != cluster << g->cluster_bits || cluster == 0)
+		return 0;
+	if ((status = look(counts, cluster, &known, err)) < 0 || !known)
+		return status;
+	for (at += g->l2_entry_bytes; at < g->cluster_bytes && end < g->refcounts_per_block;
+	     at += g->l2_entry_bytes, end++)
+		if (qc_load_be64(table + at) != (word += g->cluster_bytes))
+			break;
+	if (end - first < RUN_WORTH_A_SCAN)
+		return 0;
+	*ret_entries = qc_min(end, qc_min(qc_refcount_next_free(g, counts->block, first),
+					  qc_refcount_next_shared(g, counts->block, first)))
+		       - first;
 	return 0;
 }
 
@@ -160,6 +203,7 @@ static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, 
 {
 	const struct qc_geometry *g = txn->geometry;
 	struct counts counts = {.txn = txn};
+	uint64_t entries;
 	int status = 0;
 
 	*ret_differ = false;
@@ -168,6 +212,17 @@ static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, 
 
 		if (old == 0)
 			continue;
+		if ((status = find_run(&counts, table, at, &entries, err)) < 0)
+			return status;
+		if (entries > 1 && (old & QC_L2_COPIED) == 0) {
+			for (uint64_t i = 0; i < entries; i++)
+				table[at + i * sizeof(uint64_t)] |= 0x80; /* the flag, bit 63 */
+			*ret_differ = true;
+		}
+		if (entries > 1) {
+			at += (entries - 1) * sizeof(uint64_t);
+			continue;
+		}
 		status = settle_word(&counts, &word, err);
 		if (word != old) {
 			*ret_differ = true;

@@ -10,6 +10,7 @@
 #include "check/check.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/lock_down.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "io/file_posix.h"
@@ -17,10 +18,12 @@
 
 enum {
 	KEY_REPAIR = 'r',
+	KEY_DEEP = 1,
 };
 
 static const struct argp_option own_options[] = {
 	{"repair", KEY_REPAIR, "leaks|all", 0, "repair leaks, or all that can be repaired", 0},
+	{"deep", KEY_DEEP, NULL, 0, "decompress every compressed cluster, too", 0},
 	{0},
 };
 
@@ -30,15 +33,22 @@ enum repair_kind {
 	REPAIR_ALL,
 };
 
+/* The command's own options. */
+struct wish {
+	enum repair_kind repair;
+	bool deep;
+};
+
 static int take_option(void *context, int key, const char *value, struct qc_err *err)
 {
-	enum repair_kind *repair = context;
+	struct wish *wish = context;
 
-	(void)key;
-	if (strcmp(value, "leaks") == 0)
-		*repair = REPAIR_LEAKS;
+	if (key == KEY_DEEP)
+		wish->deep = true;
+	else if (strcmp(value, "leaks") == 0)
+		wish->repair = REPAIR_LEAKS;
 	else if (strcmp(value, "all") == 0)
-		*repair = REPAIR_ALL;
+		wish->repair = REPAIR_ALL;
 	else
 		return qc_fail(err, QC_E_ARGUMENT, "'%s' is neither leaks nor all", value);
 	return 0;
@@ -54,12 +64,12 @@ static const struct command_syntax syntax = {
 	.options = own_options,
 	.take = take_option,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_DRY_RUN
-		   | COMMON_NO_SYNC,
+		   | COMMON_NO_SYNC | COMMON_NO_SANDBOX | COMMON_JOBS,
 };
 
 struct check_command {
 	const struct command_line *line;
-	enum repair_kind repair;
+	struct wish wish;
 	bool second_check;	       /* has begun to report */
 	struct qc_check_result result; /* of the image as it is now */
 	uint64_t corruptions_fixed, leaks_fixed;
@@ -124,7 +134,10 @@ static int check_file(struct check_command *command, struct qc_err *err)
 {
 	const struct qc_file_open how = {.lock = command->line->common.force_share ? QC_LOCK_FORCE
 										   : QC_LOCK_READ};
-	const struct qc_check_options options = {0};
+	const struct qc_check_options options = {
+		.deep = command->wish.deep,
+		.jobs = command->line->common.jobs,
+	};
 	const struct qc_finding_sink sink = {take_finding, command};
 	struct qc_file *file;
 	int r;
@@ -132,6 +145,7 @@ static int check_file(struct check_command *command, struct qc_err *err)
 	r = qc_file_posix_open(command->line->argument[0], &how, &file, err);
 	if (r < 0)
 		return r;
+	lock_down(&command->line->common);
 	r = qc_check_run(file, &options, &sink, &command->result, err);
 	qc_file_close(file);
 	return r;
@@ -186,7 +200,7 @@ static int repair_file(struct check_command *command, struct qc_err *err)
 {
 	const struct common_options *common = &command->line->common;
 	const struct qc_repair_options options = {
-		.leaks_only = command->repair == REPAIR_LEAKS,
+		.leaks_only = command->wish.repair == REPAIR_LEAKS,
 		.dry_run = common->dry_run,
 		.no_sync = common->no_sync,
 		.stop = interrupt_catch(),
@@ -330,16 +344,19 @@ int cmd_check(int argc, char **argv)
 	struct qc_err err;
 	int status;
 
-	if (!command_line_parse(&syntax, argc, argv, &command.repair, &line))
+	if (!command_line_parse(&syntax, argc, argv, &command.wish, &line))
 		return line.status;
-	if (command.repair == REPAIR_NOTHING && (line.common.dry_run || line.common.no_sync))
+	if (command.wish.repair == REPAIR_NOTHING && (line.common.dry_run || line.common.no_sync))
 		return command_usage(line.name, "-n and --no-sync are for repairs: add -r");
-	if (command.repair != REPAIR_NOTHING && line.common.force_share)
+	if (command.wish.repair != REPAIR_NOTHING && line.common.force_share)
 		return command_usage(line.name,
 				     "a repair cannot share the image: -U and -r exclude "
 				     "each other");
+	if (command.wish.repair != REPAIR_NOTHING && command.wish.deep)
+		return command_usage(line.name, "what --deep finds cannot be repaired: --deep and "
+						"-r exclude each other");
 	command.findings = json_array();
-	if ((command.repair ? repair_file(&command, &err) : check_file(&command, &err)) < 0)
+	if ((command.wish.repair ? repair_file(&command, &err) : check_file(&command, &err)) < 0)
 		status = command_fail(line.name, line.argument[0], &err);
 	else
 		status = finish(&command);

@@ -2,6 +2,7 @@
 #include "check/check.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/checked.h"
 #include "check/check_impl.h"
@@ -18,6 +19,8 @@ static int count_references(struct qc_check *check, struct qc_err *err)
 		r = qc_check_bitmaps(check, err);
 	if (r == 0 && !check->gave_up)
 		r = qc_check_walk(check, err);
+	if (r == 0 && !check->gave_up)
+		r = qc_check_streams(check, err);
 	if (r == 0 && !check->gave_up)
 		r = qc_check_refcount_blocks(check, err);
 	return r;
@@ -67,6 +70,7 @@ int qc_check_run(struct qc_file *file, const struct qc_check_options *options,
 		r = qc_check_interrupted(&check, err);
 	if (r == 0)
 		*ret = check.result;
+	free(check.streams);
 	qc_stored_clear(&check.stored);
 	qc_counts_clear(&check.references);
 	qc_check_unload(&check);

@@ -23,6 +23,10 @@
 struct qc_check_options {
 	uint64_t findings_max; /* how many are passed on; the rest is counted. 0: a default */
 
+	/* Decompress every compressed cluster, too, in that many threads (0: one for each core). */
+	bool deep;
+	unsigned int jobs;
+
 	/*
 	 * For repairs; may be NULL. Called for each cluster whose stored count differs from the
 	 * references that were found, or is in a block that cannot be read (`stored` is 0 then).
@@ -30,12 +34,18 @@ struct qc_check_options {
 	int (*mismatch)(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
 			struct qc_err *err);
 	void *context;
+
+	/* For repairs: nothing of the refcount structures is believed, as if there were none. */
+	bool without_refcounts;
 };
 
 struct qc_check_result {
 	uint64_t check_errors; /* parts that could not be checked */
 	uint64_t corruptions;
 	uint64_t leaks;
+	uint64_t lasting;	     /* of the corruptions, those that no repair puts right */
+	uint64_t flags_wrong;	     /* of the corruptions, COPIED flags */
+	bool refcounts_broken;	     /* their tables and blocks, which a repair has to make anew */
 	uint64_t image_end_offset;   /* where the last cluster with a count or a reference ends */
 	uint64_t total_clusters;     /* of the guest's disk */
 	uint64_t allocated_clusters; /* this and those below: of the active state */

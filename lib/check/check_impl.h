@@ -49,6 +49,9 @@ struct qc_check {
 	struct qc_counts references; /* found */
 	struct qc_stored stored;
 	struct qc_check_extent extent;
+
+	struct qc_check_stream *streams; /* of compressed clusters, for a deep check */
+	size_t stream_count, stream_room;
 };
 
 /* Whose entry it is that a finding is about. */
@@ -140,6 +143,14 @@ struct qc_check_l2 {
 /* l2.c: counts what the entries of a table refer to, and checks them. */
 int qc_check_l2_entries(struct qc_check *check, const struct qc_check_l2 *l2, const uint8_t *table,
 			struct qc_err *err);
+
+/*
+ * deep.c: notes a compressed cluster that lies inside the file, for a deep check; and decompresses
+ * those that were noted.
+ */
+int qc_check_add_stream(struct qc_check *check, uint64_t offset, uint64_t bytes, uint64_t guest,
+			uint32_t owner, struct qc_err *err);
+int qc_check_streams(struct qc_check *check, struct qc_err *err);
 
 /* metadata.c: all references that do not come from L1 and L2 tables. */
 int qc_check_metadata(struct qc_check *check, struct qc_err *err);

@@ -143,6 +143,8 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	uint32_t offset_bits = 62 - (check->geometry.cluster_bits - 8);
 	uint64_t offset = words.entry & ((UINT64_C(1) << offset_bits) - 1);
 	uint64_t sectors = ((words.entry & ~(QC_L2_COPIED | QC_L2_COMPRESSED)) >> offset_bits) + 1;
+	uint64_t bytes = sectors * 512 - offset % 512;
+	int r;
 
 	if (words.entry & QC_L2_COPIED)
 		qc_check_report(check, QC_FINDING_COPIED_COMPRESSED, t->l2->weight, qc_host(offset),
@@ -169,8 +171,11 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	check->result.compressed_clusters += t->l2->active;
 	/* Their place is a matter of bytes, so neighbours are never contiguous. */
 	check->result.fragmented_clusters += t->l2->active;
-	return qc_check_count(check, offset, sectors * 512 - offset % 512, t->l2->weight, &place,
-			      err);
+	r = qc_check_count(check, offset, bytes, t->l2->weight, &place, err);
+	if (r == 0 && check->options->deep && offset < check->file->bytes
+	    && qc_range_fits(offset, bytes, check->file->bytes + check->geometry.cluster_bytes - 1))
+		r = qc_check_add_stream(check, offset, bytes, place.guest.byte, t->l2->owner, err);
+	return r;
 }
 
 /* An entry with a host cluster that is not part of a run. */

@@ -31,6 +31,10 @@ static void take_finding(void *context, const struct qc_finding *finding)
 	if (intake->is_tolerable(check, finding)) {
 		/* A table on the header shows in the counts of its clusters, and must not twice. */
 		check->result.corruptions += finding->id == QC_FINDING_EXTENSION_DUPLICATE;
+		check->result.lasting += finding->id == QC_FINDING_EXTENSION_DUPLICATE;
+		check->result.refcounts_broken |=
+			finding->id == QC_FINDING_HEADER_REFCOUNT_TABLE_PLACE
+			|| finding->id == QC_FINDING_HEADER_REFCOUNT_TABLE_SIZE;
 	} else {
 		check->result.check_errors++;
 		check->gave_up = true;

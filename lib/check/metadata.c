@@ -11,6 +11,29 @@ static int count_at(struct qc_check *check, struct qc_host at, uint64_t bytes, s
 	return qc_check_count(check, at.byte, bytes, 1, &qc_check_nowhere, err);
 }
 
+/* A table that does not lie in the file, every cluster of it, is none that one can write to. */
+static void judge_refcount_table(struct qc_check *check)
+{
+	uint64_t first = qc_host_cluster(&check->geometry, check->header.refcount_table);
+	uint64_t clusters = qc_clusters_for(&check->geometry, check->file->bytes);
+
+	check->result.refcounts_broken |= first + check->header.refcount_table_clusters > clusters;
+}
+
+/* Where an entry lacks fields a repair writes the table anew, so it does not matter where it was. */
+static int count_snapshot_table(struct qc_check *check, struct qc_err *err)
+{
+	uint64_t lasting = check->result.lasting;
+	bool incomplete = false;
+	int r = count_at(check, check->header.snapshot_table, check->snapshots.table_bytes, err);
+
+	for (size_t i = 0; check->header.version > 2 && i < check->snapshots.count; i++)
+		incomplete |= !check->snapshots.list[i].has_disk_bytes;
+	if (incomplete)
+		check->result.lasting = lasting;
+	return r;
+}
+
 int qc_check_metadata(struct qc_check *check, struct qc_err *err)
 {
 	const struct qc_header *header = &check->header;
@@ -22,10 +45,11 @@ int qc_check_metadata(struct qc_check *check, struct qc_err *err)
 		qc_check_report(check, QC_FINDING_SNAPSHOT_EXTERNAL_DATA, 1, header->snapshot_table,
 				&qc_check_nowhere, "%zu snapshots in image with data file",
 				check->snapshots.count);
+	judge_refcount_table(check);
 	r = count_at(check, qc_host(0), cluster_bytes, err);
 	if (r == 0)
-		r = count_at(check, header->snapshot_table, check->snapshots.table_bytes, err);
-	if (r == 0)
+		r = count_snapshot_table(check, err);
+	if (r == 0 && !check->options->without_refcounts)
 		r = count_at(check, header->refcount_table,
 			     header->refcount_table_clusters * cluster_bytes, err);
 	if (r == 0 && extensions->has_crypto)

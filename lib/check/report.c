@@ -24,6 +24,28 @@ static void set_message(struct qc_finding *finding, const char *format, va_list 
 			*c = '?';
 }
 
+/* What a repair of everything puts right, see ops/repair.h. */
+static void sort_corruption(struct qc_check_result *result, enum qc_finding_id id, uint64_t times)
+{
+	switch (id) {
+	case QC_FINDING_REFCOUNT_TOO_LOW:
+	case QC_FINDING_SNAPSHOT_INCOMPLETE:
+		break;
+	case QC_FINDING_COPIED_L2_TABLE:
+	case QC_FINDING_COPIED_DATA:
+		result->flags_wrong += times;
+		break;
+	case QC_FINDING_REFCOUNT_TABLE_RESERVED:
+	case QC_FINDING_REFCOUNT_BLOCK_UNALIGNED:
+	case QC_FINDING_REFCOUNT_BLOCK_OUTSIDE:
+	case QC_FINDING_REFCOUNT_BLOCK_SHARED:
+		result->refcounts_broken = true;
+		break;
+	default:
+		result->lasting += times;
+	}
+}
+
 static void add_to_result(struct qc_check *check, enum qc_finding_id id, uint64_t times)
 {
 	switch (qc_finding_kind(id)->severity) {
@@ -34,6 +56,7 @@ static void add_to_result(struct qc_check *check, enum qc_finding_id id, uint64_
 		break;
 	case QC_SEVERITY_CORRUPTION:
 		check->result.corruptions += times;
+		sort_corruption(&check->result, id, times);
 		break;
 	}
 }
@@ -77,6 +100,7 @@ void qc_check_unable(struct qc_check *check, enum qc_finding_id id, uint64_t tim
 	va_list args;
 
 	check->result.check_errors += times;
+	check->result.refcounts_broken |= id == QC_FINDING_REFCOUNT_BLOCK_UNREADABLE;
 	va_start(args, format);
 	report_unable(check, id, host, format, args);
 	va_end(args);

@@ -119,6 +119,8 @@ static int load_table(struct qc_check *check, struct qc_err *err)
 		       << check->geometry.cluster_bits;
 	int r;
 
+	if (check->options->without_refcounts)
+		bytes = 0;
 	stored->entries = bytes / sizeof(*stored->table);
 	stored->table = calloc(stored->entries + 1, sizeof(*stored->table));
 	stored->block = malloc(check->geometry.cluster_bytes);

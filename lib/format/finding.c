@@ -92,6 +92,10 @@ static const struct qc_finding_kind kinds[] = {
 	     "a refcount block is used more than once"),
 	KIND(REFCOUNT_BLOCK_UNREADABLE, CORRUPTION, "refcount-block-unreadable",
 	     "a refcount block cannot be read"),
+	KIND(COMPRESSED_BROKEN, CORRUPTION, "compressed-broken",
+	     "a compressed cluster cannot be decompressed (check --deep)"),
+	KIND(COMPRESSED_OVERLAP, CORRUPTION, "compressed-overlap",
+	     "two compressed clusters lie on top of each other (check --deep)"),
 };
 static_assert(sizeof(kinds) / sizeof(kinds[0]) == QC_FINDING_COUNT, "a kind for each finding");
 

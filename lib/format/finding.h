@@ -67,6 +67,8 @@ enum qc_finding_id {
 	QC_FINDING_REFCOUNT_BLOCK_OUTSIDE,
 	QC_FINDING_REFCOUNT_BLOCK_SHARED,
 	QC_FINDING_REFCOUNT_BLOCK_UNREADABLE,
+	QC_FINDING_COMPRESSED_BROKEN,
+	QC_FINDING_COMPRESSED_OVERLAP,
 	QC_FINDING_COUNT, /* not a finding */
 };
 
@@ -84,7 +86,7 @@ struct qc_finding {
 	struct qc_host host;
 	struct qc_guest guest;
 	const char *snapshot; /* borrowed; NULL: not about a snapshot */
-	char message[256]; /* one line with the values that are wrong */
+	char message[256];    /* one line with the values that are wrong */
 };
 
 /* Where findings go. take() may be called any number of times; the finding is borrowed. */

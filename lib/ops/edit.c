@@ -40,6 +40,50 @@ static int recover(struct qc_edit *edit, struct qc_file *file, bool repair, stru
 	return status < 0 ? qc_err_context(err, "recovery of an interrupted transaction") : 0;
 }
 
+/* What a repair can live with: what it puts right, and what it has nothing to do with. */
+static bool is_reparable(const struct qc_finding *finding)
+{
+	switch (finding->id) {
+	case QC_FINDING_HEADER_REFCOUNT_TABLE_PLACE:
+	case QC_FINDING_HEADER_REFCOUNT_TABLE_SIZE:
+	case QC_FINDING_EXTENSION_DUPLICATE:
+	case QC_FINDING_SNAPSHOT_INCOMPLETE:
+	case QC_FINDING_SNAPSHOT_L1_PLACE:
+	case QC_FINDING_SNAPSHOT_L1_SIZE:
+		return true;
+	default:
+		return qc_finding_kind(finding->id)->severity != QC_SEVERITY_CORRUPTION;
+	}
+}
+
+static void take_finding(void *context, const struct qc_finding *finding)
+{
+	struct qc_err *refusal = context;
+
+	if (refusal->code == 0 && !is_reparable(finding))
+		qc_fail(refusal, QC_E_FORMAT, "%s", finding->message);
+}
+
+static int open_to_repair(struct qc_file *file, struct qc_image **ret, struct qc_err *err)
+{
+	struct qc_err refusal = {0};
+	const struct qc_finding_sink sink = {take_finding, &refusal};
+	int status = qc_image_open(file, &sink, ret, err);
+
+	if (status < 0 || refusal.code == 0)
+		return status;
+	qc_image_close(*ret);
+	*ret = NULL;
+	*err = refusal;
+	return -(int)refusal.code;
+}
+
+static int open_image(struct qc_edit *edit, struct qc_file *file, bool repair, struct qc_err *err)
+{
+	return repair ? open_to_repair(file, &edit->image, err)
+		      : qc_image_open(file, NULL, &edit->image, err);
+}
+
 static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
 		    struct qc_err *err)
 {
@@ -52,7 +96,7 @@ static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit
 	chain.top_file = edit->file;
 	file = edit->overlay ? edit->overlay : edit->file;
 	if ((status = recover(edit, file, options->txn.repair, err)) < 0
-	    || (status = qc_image_open(file, NULL, &edit->image, err)) < 0)
+	    || (status = open_image(edit, file, options->txn.repair, err)) < 0)
 		return status;
 	if (!options->no_backing
 	    && (status = qc_chain_open_backing(edit->image, path, &chain, &edit->backing, err)) < 0)
@@ -82,6 +126,18 @@ int qc_edit_commit(struct qc_edit *edit, struct qc_txn_report *ret, struct qc_er
 
 	edit->txn = NULL;
 	return qc_txn_commit(txn, ret, err);
+}
+
+int qc_edit_again(struct qc_edit *edit, const struct qc_edit_options *options, struct qc_err *err)
+{
+	struct qc_file *file = edit->overlay ? edit->overlay : edit->file;
+	int status;
+
+	qc_image_close(edit->image);
+	edit->image = NULL;
+	if ((status = qc_image_open(file, NULL, &edit->image, err)) < 0)
+		return status;
+	return qc_txn_begin(edit->image, edit->backing, &options->txn, &edit->txn, err);
 }
 
 void qc_edit_close(struct qc_edit *edit)

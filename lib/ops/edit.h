@@ -45,4 +45,8 @@ int qc_edit_open(const char *path, const struct qc_edit_options *options, struct
 
 /* Ends the transaction. In a dry run the report says what would have happened. */
 int qc_edit_commit(struct qc_edit *edit, struct qc_txn_report *ret, struct qc_err *err);
+
+/* Begins another transaction on what the last one committed; nobody else got at the file meanwhile. */
+int qc_edit_again(struct qc_edit *edit, const struct qc_edit_options *options, struct qc_err *err);
+
 void qc_edit_close(struct qc_edit *edit); /* NULL is fine */

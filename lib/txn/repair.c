@@ -25,6 +25,22 @@ int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, st
 	return qc_txn_result(txn, qc_refs_set(&txn->refs, cluster, count, err));
 }
 
+int qc_txn_repair_keep(struct qc_txn *txn, struct qc_err *err)
+{
+	uint64_t clusters = qc_clusters_for(txn->geometry, txn->file_bytes_before);
+	uint64_t count;
+	int status = 0;
+
+	for (uint64_t i = 0; status == 0 && i < clusters; i++) {
+		if (qc_space_is_free(&txn->space, i) || qc_space_is_given(&txn->space, i))
+			continue;
+		status = qc_refs_get(&txn->refs, i, &count, err);
+		if (status == 0 && count == 0)
+			status = qc_refs_set(&txn->refs, i, 1, err);
+	}
+	return qc_txn_result(txn, status);
+}
+
 int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err)
 {
 	int status = 0;

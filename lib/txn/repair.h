@@ -23,6 +23,12 @@ int qc_txn_repair_begin(struct qc_txn *txn, bool anew, struct qc_err *err);
 int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, struct qc_err *err);
 
 /*
+ * With `anew`, after all counts: clusters that the old refcounts say are used, but that got no count,
+ * get 1. Nothing of them is lost; they leak.
+ */
+int qc_txn_repair_keep(struct qc_txn *txn, struct qc_err *err);
+
+/*
  * To be called once after all counts: every COPIED flag of the active tables becomes what the counts say. Entries that make no sense stay as they are.
  */
 int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err);

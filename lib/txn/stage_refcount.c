@@ -132,6 +132,10 @@ static int change_block(struct qc_refs *refs, uint64_t index, uint64_t first, ui
 		*ret_freed += zeroed;
 	if (done == count)
 		return 0;
+	/* What is given up was perhaps counted by nobody: it lies past the end of the file. */
+	if (!add && refs->believed != UINT64_MAX)
+		return change_block(refs, index, first + done + 1, count - done - 1, add, ret_freed,
+				    err);
 	host = (index * g->refcounts_per_block + first + done) << g->cluster_bits;
 	if (add)
 		return qc_fail(err, QC_E_NO_SPACE,
@@ -338,7 +342,7 @@ int qc_refs_flush(struct qc_refs *refs, qc_stage_write *write, void *context, st
 	if ((status = qc_stage_flush(&refs->blocks, err)) < 0
 	    || (status = qc_stage_list(&refs->blocks, &list, err)) < 0)
 		return status;
-	for (uint64_t i = 0; i < refs->table_entries; i++)
+	for (uint64_t i = 0; i < qc_min(refs->table_entries, bytes / 8); i++)
 		qc_store_be64(table + i * 8, refs->table[i]);
 	for (size_t i = 0; i < refs->blocks.changed; i++)
 		qc_store_be64(table + list[i]->index * 8, list[i]->new_host.byte);

@@ -6,6 +6,7 @@ set -euo pipefail
 readonly table=lib/format/finding.c page=docs/CHECKS.md
 
 # "KIND(NAME, SEVERITY, "id", "summary")," over one line or two, one row each.
+# shellcheck disable=SC2016
 rows() {
 	tr '\n' ' ' <"$table" | grep -oE 'KIND\([A-Z0-9_]+, [A-Z]+, "[^"]*",[[:space:]]*"[^"]*"\)' |
 		sed -E 's/KIND\([A-Z0-9_]+, ([A-Z]+), "([^"]*)",[[:space:]]*"([^"]*)"\)/| `\2` | \L\1\E | \3 |/'

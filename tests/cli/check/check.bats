@@ -177,10 +177,13 @@ populate() { # IMAGE
 	json '.["check-errors"] == 1 and .findings[0].id == "header-l1-place"'
 }
 
-@test "repairs and deep checks are refused, not ignored" {
+@test "options that make no sense together are refused, not ignored" {
 	create image.qcow2 cluster_size=64k
-	fails 64 check -r all image.qcow2
-	fails 64 check --deep image.qcow2
+	fails 64 check -r some image.qcow2
+	fails 64 check -r all -U image.qcow2
+	fails 64 check -r all --deep image.qcow2
+	fails 64 check -n image.qcow2
+	fails 64 check -j 0 image.qcow2
 	fails 64 check
 }
 

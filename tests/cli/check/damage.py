@@ -78,18 +78,24 @@ def change(rng, data, found):
     return f"{kind} {how} at {at:#x}"
 
 
-def main():
-    seed, source, target = sys.argv[1:]
+def damaged(seed, data):
+    """The image after its damage, and what that was."""
     rng = random.Random(int(seed))
-    with open(source, "rb") as file:
-        data = bytearray(file.read())
+    data = bytearray(data)
     found = regions(data)
     done = []
     for _ in range(rng.randint(1, 3)):
         done.append(change(rng, data, found))
+    return data, ", ".join(done)
+
+
+def main():
+    seed, source, target = sys.argv[1:]
+    with open(source, "rb") as file:
+        data, what = damaged(seed, file.read())
     with open(target, "wb") as file:
         file.write(data)
-    print(", ".join(done))
+    print(what)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The streams of compressed clusters: collected by the walk, each once however many entries name it,
+ * and decompressed by several threads.
+ *
+ * What must stay true
+ *  1. What is reported, and in which order, does not depend on the number of threads: they leave a
+ *     verdict for each stream, and one thread reports them by host offset.
+ *  2. Memory is bounded by STREAMS_MAX and two clusters a thread.
+ *  3. Time is bounded by the file's length: a cluster cannot be packed into less than a certain number
+ *     of bytes, so streams that begin closer to each other overlap, and are not decompressed.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "check/check_impl.h"
+#include "codec/codec.h"
+
+#define STREAMS_MAX ((size_t)1 << 21) /* 48 MiB; when there are more, they are done in parts */
+#define JOBS_MAX 64u
+#define TAKE_AT_ONCE 16u /* streams a thread takes on */
+#define STACK_BYTES ((size_t)1 << 20)
+
+/* What one byte of a stream becomes at most: 1032 in deflate, a block of 128 KiB for 4 in zstd. */
+#define DEFLATE_RATIO_MAX 1040u
+#define ZSTD_RATIO_MAX 32768u
+
+enum verdict {
+	VERDICT_SOUND,
+	VERDICT_BROKEN,
+	VERDICT_OVERLAP,
+};
+
+struct qc_check_stream {
+	uint64_t offset;
+	uint64_t guest;
+	uint32_t owner;
+	uint32_t bytes : 30;
+	uint32_t verdict : 2;
+};
+
+struct deep {
+	struct qc_check *check;
+	_Atomic size_t next;
+	_Atomic bool failed;
+	pthread_mutex_t lock;
+	struct qc_err err; /* of the first thread that failed; under the lock */
+};
+
+/* What a thread works with. */
+struct desk {
+	struct qc_codec *codec;
+	uint8_t *packed, *plain;
+};
+
+static size_t packed_max(const struct qc_check *check)
+{
+	return (size_t)(2 * check->geometry.cluster_bytes + QC_SECTOR_BYTES);
+}
+
+static int desk_open(const struct qc_check *check, struct desk *ret, struct qc_err *err)
+{
+	*ret = (struct desk){
+		.packed = malloc(packed_max(check)),
+		.plain = malloc((size_t)check->geometry.cluster_bytes),
+	};
+	if (!ret->packed || !ret->plain)
+		return qc_fail_memory(err);
+	return qc_codec_open((enum qc_compression)check->header.compression, &ret->codec, err);
+}
+
+static void desk_close(struct desk *desk)
+{
+	qc_codec_close(desk->codec);
+	free(desk->packed);
+	free(desk->plain);
+}
+
+/* QC_E_FORMAT if the stream is broken; other errors are those of the storage, or of memory. */
+static int decompress(const struct qc_check *check, const struct qc_check_stream *stream,
+		      struct desk *desk, struct qc_err *err)
+{
+	int r = qc_file_read(check->file, stream->offset, desk->packed, stream->bytes, err);
+
+	if (r < 0)
+		return r;
+	return qc_codec_decompress(desk->codec, desk->packed, stream->bytes, desk->plain,
+				   (size_t)check->geometry.cluster_bytes, err);
+}
+
+static int judge(const struct qc_check *check, struct qc_check_stream *stream, struct desk *desk,
+		 struct qc_err *err)
+{
+	int r;
+
+	if (stream->verdict == VERDICT_OVERLAP)
+		return 0;
+	r = decompress(check, stream, desk, err);
+	if (r == -QC_E_FORMAT)
+		stream->verdict = VERDICT_BROKEN;
+	return r == -QC_E_FORMAT ? 0 : r;
+}
+
+static int work(struct deep *deep, struct desk *desk, struct qc_err *err)
+{
+	struct qc_check *check = deep->check;
+	size_t count = check->stream_count;
+	int r = desk_open(check, desk, err);
+
+	while (r == 0 && !atomic_load(&deep->failed)) {
+		size_t first = atomic_fetch_add(&deep->next, TAKE_AT_ONCE);
+
+		if (first >= count)
+			break;
+		for (size_t i = first; r == 0 && i < qc_min(first + TAKE_AT_ONCE, count); i++)
+			r = judge(check, &check->streams[i], desk, err);
+	}
+	return r;
+}
+
+static void *run_thread(void *context)
+{
+	struct deep *deep = context;
+	struct desk desk = {0};
+	struct qc_err err;
+
+	if (work(deep, &desk, &err) < 0) {
+		pthread_mutex_lock(&deep->lock);
+		if (!atomic_exchange(&deep->failed, true))
+			deep->err = err;
+		pthread_mutex_unlock(&deep->lock);
+	}
+	desk_close(&desk);
+	return NULL;
+}
+
+static unsigned int jobs_for(const struct qc_check *check)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t jobs = check->options->jobs ? check->options->jobs
+					     : (uint64_t)(cores > 0 ? cores : 1);
+
+	jobs = qc_min(jobs, qc_div_up(check->stream_count, TAKE_AT_ONCE));
+	return (unsigned int)qc_min(jobs, JOBS_MAX);
+}
+
+/* This thread works too, so that it is no matter if others cannot be started. */
+static int judge_all(struct qc_check *check, struct qc_err *err)
+{
+	struct deep deep = {.check = check, .lock = PTHREAD_MUTEX_INITIALIZER};
+	unsigned int jobs = jobs_for(check), started = 0;
+	pthread_t threads[JOBS_MAX];
+	pthread_attr_t attributes;
+
+	if (pthread_attr_init(&attributes) != 0)
+		return qc_fail_memory(err);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	while (started + 1 < jobs
+	       && pthread_create(&threads[started], &attributes, run_thread, &deep) == 0)
+		started++;
+	pthread_attr_destroy(&attributes);
+	run_thread(&deep);
+	for (unsigned int i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	pthread_mutex_destroy(&deep.lock);
+	if (!atomic_load(&deep.failed))
+		return 0;
+	*err = deep.err;
+	return -(int)deep.err.code;
+}
+
+/* --- collected, sorted, reported --- */
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct qc_check_stream *x = a, *y = b;
+
+	if (x->offset != y->offset)
+		return x->offset < y->offset ? -1 : 1;
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? -1 : 1;
+	if (x->owner != y->owner)
+		return x->owner < y->owner ? -1 : 1;
+	return x->guest < y->guest ? -1 : x->guest > y->guest;
+}
+
+/* Each stream once: of those that begin at one place the shortest, which has the least to say. */
+static void sort_streams(struct qc_check *check)
+{
+	uint64_t ratio = check->header.compression == QC_COMPRESSION_ZSTD ? ZSTD_RATIO_MAX
+									  : DEFLATE_RATIO_MAX;
+	uint64_t least = qc_max(check->geometry.cluster_bytes / ratio, 4);
+	struct qc_check_stream *all = check->streams;
+	size_t kept = 0;
+
+	qsort(all, check->stream_count, sizeof(*all), by_offset);
+	for (size_t i = 0; i < check->stream_count; i++) {
+		if (kept > 0 && all[kept - 1].offset == all[i].offset)
+			continue;
+		all[kept] = all[i];
+		if (kept > 0 && all[kept].offset - all[kept - 1].offset < least)
+			all[kept].verdict = VERDICT_OVERLAP;
+		kept++;
+	}
+	check->stream_count = kept;
+}
+
+static int report(struct qc_check *check, const struct qc_check_stream *stream, struct desk *desk,
+		  struct qc_err *err)
+{
+	const struct qc_check_place place = {
+		.snapshot = stream->owner ? check->snapshots.list[stream->owner - 1].name : NULL,
+		.has_guest = true,
+		.guest = qc_guest(stream->guest),
+	};
+	struct qc_err why = {.text = ""};
+	int r;
+
+	if (stream->verdict == VERDICT_OVERLAP) {
+		qc_check_report(check, QC_FINDING_COMPRESSED_OVERLAP, 1, qc_host(stream->offset),
+				&place,
+				"compressed cluster at %#" PRIx64
+				" begins inside of the one before it",
+				stream->offset);
+		return 0;
+	}
+	/* Once more, for the reason; not for those that nobody will see. */
+	if (check->result.findings < check->findings_max) {
+		r = decompress(check, stream, desk, &why);
+		if (r < 0 && r != -QC_E_FORMAT) {
+			*err = why;
+			return r;
+		}
+	}
+	qc_check_report(check, QC_FINDING_COMPRESSED_BROKEN, 1, qc_host(stream->offset), &place,
+			"compressed cluster at %#" PRIx64 ", %u bytes: %s", stream->offset,
+			(unsigned int)stream->bytes, why.text);
+	return 0;
+}
+
+static int report_all(struct qc_check *check, struct qc_err *err)
+{
+	struct desk desk = {0};
+	int r = desk_open(check, &desk, err);
+
+	for (size_t i = 0; r == 0 && i < check->stream_count; i++)
+		if (check->streams[i].verdict != VERDICT_SOUND)
+			r = report(check, &check->streams[i], &desk, err);
+	desk_close(&desk);
+	return r;
+}
+
+int qc_check_streams(struct qc_check *check, struct qc_err *err)
+{
+	int r;
+
+	if (check->stream_count == 0)
+		return 0;
+	sort_streams(check);
+	r = judge_all(check, err);
+	if (r == 0)
+		r = report_all(check, err);
+	check->stream_count = 0;
+	return r;
+}
+
+static int grow(struct qc_check *check, struct qc_err *err)
+{
+	size_t room = check->stream_room ? check->stream_room * 2 : 1024;
+	struct qc_check_stream *grown = reallocarray(check->streams, room, sizeof(*grown));
+
+	if (!grown)
+		return qc_fail_memory(err);
+	check->streams = grown;
+	check->stream_room = room;
+	return 0;
+}
+
+int qc_check_add_stream(struct qc_check *check, uint64_t offset, uint64_t bytes, uint64_t guest,
+			uint32_t owner, struct qc_err *err)
+{
+	int r = 0;
+
+	if (check->stream_count == STREAMS_MAX)
+		r = qc_check_streams(check, err);
+	if (r == 0 && check->stream_count == check->stream_room)
+		r = grow(check, err);
+	if (r < 0)
+		return r;
+	check->streams[check->stream_count++] = (struct qc_check_stream){
+		.offset = offset,
+		.guest = guest,
+		.owner = owner,
+		.bytes = (uint32_t)qc_min(bytes, packed_max(check)) & 0x3fffffff,
+	};
+	return 0;
+}

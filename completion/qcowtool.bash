@@ -15,16 +15,17 @@ _qcowtool_table() {
 		write: --at= --hex= --text= --file= --fill= --zero= --discard= --expect= --script=
 		write: -c --compress --grow
 		rebase: -b --backing= -F --backing-format= -u --unsafe -c --compress --ignore-snapshots
-		decompress: --at= --length= --batch= -j --jobs=
+		decompress: --at= --length= --batch=
 		info map write rebase snapshot-cow decompress check recover: --output=
 		info map create write rebase snapshot-cow decompress check recover: -q --quiet
 		info map read create snapshot-cow check: -U --force-share
 		info map read write rebase: --chain=
 		info map read check: --no-sandbox
-		write rebase snapshot-cow check recover: -n --dry-run
-		create write rebase snapshot-cow check recover: --no-sync
+		write rebase snapshot-cow decompress check recover: -n --dry-run
+		create write rebase snapshot-cow decompress check recover: --no-sync
 		write rebase snapshot-cow decompress: --trust-refcounts
-		check: -r --repair= --deep -j --jobs=
+		check: -r --repair= --deep
+		decompress check: -j --jobs=
 		info map read create write rebase snapshot-cow decompress check recover: -h --help
 	END
 }

@@ -53,6 +53,8 @@ static int load_roots(struct qc_forest *f, struct qc_err *err)
 static int init(struct qc_forest *f, struct qc_err *err)
 {
 	const struct qc_geometry *g = f->txn->geometry;
+	uint64_t words = 0;
+	size_t room;
 	int status;
 
 	f->tables = (struct qc_stage){
@@ -66,10 +68,13 @@ static int init(struct qc_forest *f, struct qc_err *err)
 	};
 	if ((status = qc_stage_init(&f->tables, err)) < 0 || (status = load_roots(f, err)) < 0)
 		return status;
+	for (size_t i = 0; i < f->root_count; i++)
+		words += f->roots[i].entries;
+	room = (size_t)qc_min(ITEMS_MAX, words * g->l2_entries) + 1;
 	f->group = calloc(f->root_count, sizeof(*f->group));
-	f->trees = malloc((ITEMS_MAX + 1) * sizeof(*f->trees));
-	f->items = malloc(ITEMS_MAX * sizeof(*f->items));
-	f->extents = malloc(ITEMS_MAX * sizeof(*f->extents));
+	f->trees = malloc(room * sizeof(*f->trees));
+	f->items = malloc(room * sizeof(*f->items));
+	f->extents = malloc(room * sizeof(*f->extents));
 	return f->group && f->trees && f->items && f->extents ? 0 : qc_fail_memory(err);
 }
 
@@ -316,24 +321,12 @@ bool qc_forest_has_zeroes(const struct qc_txn *txn)
 	return txn->geometry->version >= 3 || !txn->image->backing_name;
 }
 
-int qc_forest_count(struct qc_txn *txn, uint64_t first, uint64_t count, uint64_t times, bool add,
-		    struct qc_err *err)
-{
-	uint64_t *freed = &txn->report.clusters_freed;
-	int status = 0;
-
-	for (; status == 0 && times > 0; times--)
-		status = add ? qc_refs_add(&txn->refs, first, count, err)
-			     : qc_refs_drop(&txn->refs, first, count, freed, err);
-	return status;
-}
-
 /*
- * Drops what the old state referred to. Only with --trust-refcounts can it have been given out: it
- * was in use, but free as far as its refcount said.
+ * Only with --trust-refcounts: what the committed state uses was free as far as its refcount said, and
+ * was given out.
  */
-static int drop(struct qc_txn *txn, uint64_t first, uint64_t count, uint64_t times,
-		struct qc_err *err)
+static int check_not_given(const struct qc_txn *txn, uint64_t first, uint64_t count,
+			   struct qc_err *err)
 {
 	for (uint64_t i = first; i < first + count; i++)
 		if (qc_space_is_given(&txn->space, i))
@@ -341,16 +334,16 @@ static int drop(struct qc_txn *txn, uint64_t first, uint64_t count, uint64_t tim
 				       "the cluster at host offset 0x%" PRIx64
 				       " is in use but its refcount is 0; see qcowtool check",
 				       i << txn->geometry->cluster_bits);
-	return qc_forest_count(txn, first, count, times, false, err);
+	return 0;
 }
 
 int qc_forest_place(struct qc_txn *txn, struct qc_forest_extent *extent, struct qc_err *err)
 {
 	int status = qc_txn_allocate(txn, 1, &extent->cluster, err);
 
-	if (status == 0)
-		status = qc_forest_count(txn, qc_host_cluster(txn->geometry, extent->cluster), 1,
-					 extent->ways - 1, true, err);
+	for (uint64_t i = 1; status == 0 && i < extent->ways; i++)
+		status = qc_refs_add(&txn->refs, qc_host_cluster(txn->geometry, extent->cluster), 1,
+				     err);
 	txn->report.clusters_allocated++;
 	return qc_txn_result(txn, status);
 }
@@ -378,7 +371,11 @@ static int change_table(struct qc_forest *f, const struct qc_forest_tree *tree,
 	block->ways = tree->ways;
 	f->txn->l1_changed |= tree->owner == 0;
 	f->txn->snapshots_changed |= tree->ways > (tree->owner == 0);
-	return drop(f->txn, cluster, 1, tree->ways, err);
+	status = check_not_given(f->txn, cluster, 1, err);
+	for (uint64_t i = 0; status == 0 && i < tree->ways; i++)
+		status = qc_refs_drop_table(&f->txn->refs, tree->host,
+					    f->txn->geometry->cluster_bytes, err);
+	return status;
 }
 
 static int replace_entry(struct qc_forest *f, const struct qc_forest_item *item, uint8_t *table,
@@ -389,6 +386,7 @@ static int replace_entry(struct qc_forest *f, const struct qc_forest_item *item,
 	const struct qc_forest_tree *tree = &f->trees[item->tree];
 	struct qc_l2_entry entry = {.host = extent->cluster};
 	uint64_t first, count;
+	int status;
 
 	if (!qc_host_is_none(extent->cluster)) {
 		entry.allocated = qc_all_subclusters(g);
@@ -398,7 +396,11 @@ static int replace_entry(struct qc_forest *f, const struct qc_forest_item *item,
 	}
 	qc_l2_store(g, table, item->guest % g->l2_entries, qc_l2_encode(g, &entry));
 	qc_compressed_clusters(g, extent->host, extent->bytes, &first, &count);
-	return drop(f->txn, first, count, tree->ways, err);
+	status = check_not_given(f->txn, first, count, err);
+	for (uint64_t i = 0; status == 0 && i < tree->ways; i++)
+		status = qc_refs_drop(&f->txn->refs, first, count, &f->txn->report.clusters_freed,
+				      err);
+	return status;
 }
 
 static int by_tree(const void *a, const void *b)

@@ -49,10 +49,6 @@ struct qc_forest {
 
 void qc_forest_free(struct qc_forest *forest); /* NULL is fine */
 
-/* Changes the reference count of clusters by so many at once. */
-int qc_forest_count(struct qc_txn *txn, uint64_t first, uint64_t count, uint64_t times, bool add,
-		    struct qc_err *err);
-
 /* Commit: new places for the tables that changed, and L1 tables that refer to them. */
 int qc_forest_settle(struct qc_forest *forest, struct qc_err *err);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/byte_order.h"
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "format/l1_entry.h"
 #include "txn/forest_impl.h"
@@ -65,7 +66,9 @@ int qc_forest_settle(struct qc_forest *forest, struct qc_err *err)
 
 static int write_root(struct qc_forest *f, const struct qc_forest_root *root, struct qc_err *err)
 {
-	QC_AUTOFREE uint8_t *words = malloc((size_t)root->entries * sizeof(uint64_t));
+	uint64_t bytes = root->entries * sizeof(uint64_t);
+	QC_AUTOFREE uint8_t *words =
+		calloc(1, (size_t)qc_align_up(bytes, f->txn->geometry->cluster_bytes));
 
 	if (!words)
 		return qc_fail_memory(err);

@@ -33,17 +33,17 @@ struct command {
 	bool changes_images; /* then a result that cannot be printed does not make it a failure */
 };
 
-/* Bring-up: weak until each command has its file. */
-int cmd_check(int argc, char **argv) __attribute__((weak));
-int cmd_create(int argc, char **argv) __attribute__((weak));
-int cmd_decompress(int argc, char **argv) __attribute__((weak));
-int cmd_info(int argc, char **argv) __attribute__((weak));
-int cmd_map(int argc, char **argv) __attribute__((weak));
-int cmd_read(int argc, char **argv) __attribute__((weak));
-int cmd_rebase(int argc, char **argv) __attribute__((weak));
-int cmd_recover(int argc, char **argv) __attribute__((weak));
-int cmd_snapshot_cow(int argc, char **argv) __attribute__((weak));
-int cmd_write(int argc, char **argv) __attribute__((weak));
+/* One in each cmd_<name>.c. */
+int cmd_check(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_decompress(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_map(int argc, char **argv);
+int cmd_read(int argc, char **argv);
+int cmd_rebase(int argc, char **argv);
+int cmd_recover(int argc, char **argv);
+int cmd_snapshot_cow(int argc, char **argv);
+int cmd_write(int argc, char **argv);
 
 /*
  * Prints "name: file: reason" to stderr, one line whatever the parts hold; file NULL leaves it out.

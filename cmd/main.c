@@ -32,8 +32,7 @@ static int show_help(void)
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (commands[i].run)
-			printf("  %-14s %s\n", commands[i].name, commands[i].summary);
+		printf("  %-14s %s\n", commands[i].name, commands[i].summary);
 	puts("\n"
 	     "`qcowtool COMMAND --help` shows the options of a command.\n"
 	     "Exit status: 0 done or clean, 1 failed and nothing changed, 2 corrupt (check),\n"
@@ -54,7 +53,7 @@ static int show_version(void)
 static const struct command *find_command(const char *name)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		if (commands[i].run && strcmp(commands[i].name, name) == 0)
+		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
 }

@@ -23,15 +23,15 @@ static const char *fault_of(const struct qc_bitmap *b)
 		return "unknown type";
 	if (b->flags & ~QC_BITMAP_FLAGS_KNOWN)
 		return "unknown flags";
-	if (b->granularity_bits < QC_BITMAP_GRANULARITY_BITS_MIN ||
-	    b->granularity_bits > QC_BITMAP_GRANULARITY_BITS_MAX)
+	if (b->granularity_bits < QC_BITMAP_GRANULARITY_BITS_MIN
+	    || b->granularity_bits > QC_BITMAP_GRANULARITY_BITS_MAX)
 		return "impossible granularity";
 	if (b->name_bytes == 0 || b->name_bytes > QC_BITMAP_NAME_BYTES_MAX)
 		return "impossible length of its name";
 	if (b->table_entries == 0 || b->table_entries > TABLE_ENTRIES_MAX)
 		return "impossible size of its table";
-	if (qc_host_is_none(b->table) || !qc_is_aligned(b->table.byte, 1u << QC_CLUSTER_BITS_MIN) ||
-	    !qc_range_fits(b->table.byte, b->table_entries * sizeof(uint64_t), OFFSET_END))
+	if (qc_host_is_none(b->table) || !qc_is_aligned(b->table.byte, 1u << QC_CLUSTER_BITS_MIN)
+	    || !qc_range_fits(b->table.byte, b->table_entries * sizeof(uint64_t), OFFSET_END))
 		return "impossible place of its table";
 	return NULL;
 }
@@ -75,8 +75,8 @@ static int take_next(const uint8_t *bytes, size_t length, uint64_t *offset, stru
 	if (!qc_range_fits(*offset, HEAD_BYTES, length))
 		return qc_fail(err, QC_E_FORMAT, "the bitmap directory ends early");
 	memcpy(&head, bytes + *offset, sizeof(head));
-	entry_bytes = qc_align_up(HEAD_BYTES + (uint64_t)qc_be32_get(head.extra_data_size) +
-					  qc_be16_get(head.name_size),
+	entry_bytes = qc_align_up(HEAD_BYTES + (uint64_t)qc_be32_get(head.extra_data_size)
+					  + qc_be16_get(head.name_size),
 				  ENTRY_ALIGNMENT);
 	if (!qc_range_fits(*offset, entry_bytes, length))
 		return qc_fail(err, QC_E_FORMAT, "the bitmap directory ends early");

@@ -11,8 +11,8 @@
 #include "format/finding.h"
 #include "format/geometry.h"
 
-#define QC_BITMAP_IN_USE (UINT32_C(1) << 0)		  /* not saved correctly: contents unknown */
-#define QC_BITMAP_AUTO (UINT32_C(1) << 1)		  /* every write to the disk must be recorded */
+#define QC_BITMAP_IN_USE (UINT32_C(1) << 0)	      /* not saved correctly: contents unknown */
+#define QC_BITMAP_AUTO (UINT32_C(1) << 1)	      /* every write to the disk must be recorded */
 #define QC_BITMAP_EXTRA_COMPATIBLE (UINT32_C(1) << 2) /* unknown extra data may be ignored */
 #define QC_BITMAP_FLAGS_KNOWN (QC_BITMAP_IN_USE | QC_BITMAP_AUTO | QC_BITMAP_EXTRA_COMPATIBLE)
 

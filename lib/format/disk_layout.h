@@ -70,9 +70,9 @@ static_assert(sizeof(struct qc_disk_feature_name) == 48, "a feature name");
 
 /* The payload of the bitmaps extension. */
 struct qc_disk_bitmaps_extension {
-	qc_be32 nb_bitmaps;		   /* +0x00 */
-	qc_be32 reserved;		   /* +0x04 must be zero */
-	qc_be64 bitmap_directory_size;	   /* +0x08 bytes */
+	qc_be32 nb_bitmaps;		 /* +0x00 */
+	qc_be32 reserved;		 /* +0x04 must be zero */
+	qc_be64 bitmap_directory_size;	 /* +0x08 bytes */
 	qc_be64 bitmap_directory_offset; /* +0x10 */
 };
 static_assert(sizeof(struct qc_disk_bitmaps_extension) == 24, "the bitmaps extension");

@@ -15,19 +15,19 @@
 #include "base/address.h"
 
 struct qc_geometry {
-	uint32_t version;	     /* 2 or 3 */
-	uint32_t cluster_bits;	     /* 9 .. 21 */
-	uint32_t refcount_order;     /* 0 .. 6 */
-	bool extended_l2;	     /* entries of 16 bytes with 32 subclusters */
-	bool external_data;	     /* guest clusters lie in a data file */
-	uint64_t cluster_bytes;	     /* also the size of an L2 table and of a refcount block */
-	uint32_t l2_entry_bytes;     /* 8 or 16 */
-	uint64_t l2_entries;	     /* in one table */
-	uint64_t l2_span_bytes;	     /* guest bytes that one L2 table maps */
-	uint32_t subclusters;	     /* in one cluster: 1 or 32 */
+	uint32_t version;	 /* 2 or 3 */
+	uint32_t cluster_bits;	 /* 9 .. 21 */
+	uint32_t refcount_order; /* 0 .. 6 */
+	bool extended_l2;	 /* entries of 16 bytes with 32 subclusters */
+	bool external_data;	 /* guest clusters lie in a data file */
+	uint64_t cluster_bytes;	 /* also the size of an L2 table and of a refcount block */
+	uint32_t l2_entry_bytes; /* 8 or 16 */
+	uint64_t l2_entries;	 /* in one table */
+	uint64_t l2_span_bytes;	 /* guest bytes that one L2 table maps */
+	uint32_t subclusters;	 /* in one cluster: 1 or 32 */
 	uint64_t subcluster_bytes;
 	uint64_t refcounts_per_block;
-	uint64_t refcount_max;	     /* the largest count that the width can hold */
+	uint64_t refcount_max; /* the largest count that the width can hold */
 };
 
 /* The arguments must be inside format/limits.h. */

@@ -112,8 +112,8 @@ static void check_features(const struct qc_header *h, const struct qc_finding_si
 {
 	check_unknown_features(h, to);
 	check_compression(h, to);
-	if ((h->incompatible & QC_INCOMPAT_EXTENDED_L2) &&
-	    h->cluster_bits < QC_CLUSTER_BITS_MIN_EXTENDED_L2)
+	if ((h->incompatible & QC_INCOMPAT_EXTENDED_L2)
+	    && h->cluster_bits < QC_CLUSTER_BITS_MIN_EXTENDED_L2)
 		qc_report(to, QC_FINDING_HEADER_EXTENDED_L2_CLUSTER_SIZE,
 			  "subclusters need clusters of 2^%u bytes, these have 2^%" PRIu32,
 			  QC_CLUSTER_BITS_MIN_EXTENDED_L2, h->cluster_bits);

@@ -236,8 +236,8 @@ int qc_extensions_decode(const struct qc_header *header, const uint8_t *cluster0
 		area.end = qc_min(header->backing_name.byte, cluster_bytes);
 	if (!walk(&area, &found))
 		return qc_fail_memory(err);
-	if (header->crypt_method == QC_CRYPT_LUKS &&
-	    !(area.seen >> known_type(QC_EXTENSION_CRYPTO) & 1))
+	if (header->crypt_method == QC_CRYPT_LUKS
+	    && !(area.seen >> known_type(QC_EXTENSION_CRYPTO) & 1))
 		qc_report(to, QC_FINDING_HEADER_CRYPT_METHOD,
 			  "encrypted with LUKS, but no header extension says where its header is");
 	*ret = found;

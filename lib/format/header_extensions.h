@@ -23,7 +23,8 @@ struct qc_extension {
 };
 
 struct qc_extensions {
-	struct qc_extension *list; /* all of them, in the order of the file, the end mark left out */
+	struct qc_extension
+		*list; /* all of them, in the order of the file, the end mark left out */
 	size_t count;
 	uint32_t end_offset; /* where the area ends in cluster 0, the end mark included */
 

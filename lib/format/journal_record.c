@@ -77,8 +77,8 @@ static int check_head(const struct qc_disk_journal_head *from, const struct qc_j
 	if (head->cluster_bits < QC_CLUSTER_BITS_MIN || head->cluster_bits > QC_CLUSTER_BITS_MAX)
 		return qc_fail(err, QC_E_FORMAT, "journal for clusters of 2^%u bytes",
 			       head->cluster_bits);
-	if (head->records > RECORDS_MAX || head->file_bytes_before > OFFSET_END ||
-	    head->file_bytes_after > OFFSET_END)
+	if (head->records > RECORDS_MAX || head->file_bytes_before > OFFSET_END
+	    || head->file_bytes_after > OFFSET_END)
 		return qc_fail(err, QC_E_FORMAT, "journal with impossible sizes");
 	if (!is_zero(from->reserved, sizeof(from->reserved)))
 		return qc_fail(err, QC_E_FORMAT, "journal with reserved bytes set");
@@ -107,8 +107,8 @@ int qc_journal_head_decode(const struct qc_disk_journal_head *from, struct qc_jo
 
 static bool is_freed_run(const struct qc_journal_record *record)
 {
-	return !qc_host_is_none(record->old_host) && qc_host_is_none(record->new_host) &&
-	       record->length > 0 && record->digest == 0;
+	return !qc_host_is_none(record->old_host) && qc_host_is_none(record->new_host)
+	       && record->length > 0 && record->digest == 0;
 }
 
 int qc_journal_record_decode(const struct qc_disk_journal_record *from,
@@ -128,8 +128,8 @@ int qc_journal_record_decode(const struct qc_disk_journal_record *from,
 		return qc_fail(err, QC_E_FORMAT, "journal record of unknown kind %u", kind);
 	if (qc_be32_get(from->reserved) != 0)
 		return qc_fail(err, QC_E_FORMAT, "journal record with reserved bits set");
-	if (!qc_range_fits(record.old_host.byte, record.length, OFFSET_END) ||
-	    !qc_range_fits(record.new_host.byte, record.length, OFFSET_END))
+	if (!qc_range_fits(record.old_host.byte, record.length, OFFSET_END)
+	    || !qc_range_fits(record.new_host.byte, record.length, OFFSET_END))
 		return qc_fail(err, QC_E_FORMAT, "journal record with an impossible place");
 	if (kind == QC_JOURNAL_FREED && !is_freed_run(&record))
 		return qc_fail(err, QC_E_FORMAT, "journal record of freed space makes no sense");
@@ -146,13 +146,13 @@ bool qc_journal_trailer_decode(const struct qc_disk_journal_trailer *from,
 		.segment_digest = qc_be64_get(from->segment_digest),
 	};
 
-	if (memcmp(from->magic, QC_JOURNAL_TRAILER_MAGIC, MAGIC_BYTES) != 0 ||
-	    qc_be64_get(from->digest) != trailer_digest(from) ||
-	    qc_be32_get(from->version) != QC_JOURNAL_VERSION || qc_be32_get(from->reserved) != 0 ||
-	    !is_zero(from->padding, sizeof(from->padding)))
+	if (memcmp(from->magic, QC_JOURNAL_TRAILER_MAGIC, MAGIC_BYTES) != 0
+	    || qc_be64_get(from->digest) != trailer_digest(from)
+	    || qc_be32_get(from->version) != QC_JOURNAL_VERSION || qc_be32_get(from->reserved) != 0
+	    || !is_zero(from->padding, sizeof(from->padding)))
 		return false;
-	if (trailer.segment_bytes < sizeof(struct qc_disk_journal_head) ||
-	    !qc_range_fits(trailer.segment_offset, trailer.segment_bytes, OFFSET_END))
+	if (trailer.segment_bytes < sizeof(struct qc_disk_journal_head)
+	    || !qc_range_fits(trailer.segment_offset, trailer.segment_bytes, OFFSET_END))
 		return false;
 	*ret = trailer;
 	return true;

@@ -103,8 +103,8 @@ struct qc_l2_words qc_l2_encode(const struct qc_geometry *g, const struct qc_l2_
 
 	if (entry->compressed) {
 		assert(!entry->copied);
-		words.entry = QC_L2_COMPRESSED |
-			      qc_compressed_encode(g, entry->host, entry->compressed_bytes);
+		words.entry = QC_L2_COMPRESSED
+			      | qc_compressed_encode(g, entry->host, entry->compressed_bytes);
 		return words;
 	}
 	assert((entry->host.byte & ~QC_L2_OFFSET_MASK) == 0);

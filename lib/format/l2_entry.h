@@ -46,15 +46,15 @@ struct qc_l2_entry {
 /* What is wrong with the words of an entry; none means that they decode without loss. */
 enum qc_l2_fault {
 	QC_L2_FAULT_NONE,
-	QC_L2_FAULT_RESERVED,	       /* reserved bits are set */
-	QC_L2_FAULT_UNALIGNED,	       /* the host offset is not a multiple of the cluster size */
-	QC_L2_FAULT_ZERO_IN_V2,	       /* the zero flag where it does not exist */
-	QC_L2_FAULT_COPIED_COMPRESSED, /* COPIED on a compressed cluster */
+	QC_L2_FAULT_RESERVED,		 /* reserved bits are set */
+	QC_L2_FAULT_UNALIGNED,		 /* the host offset is not a multiple of the cluster size */
+	QC_L2_FAULT_ZERO_IN_V2,		 /* the zero flag where it does not exist */
+	QC_L2_FAULT_COPIED_COMPRESSED,	 /* COPIED on a compressed cluster */
 	QC_L2_FAULT_COMPRESSED_EXTERNAL, /* compressed, in an image with a data file */
-	QC_L2_FAULT_COMPRESSED_BITMAP, /* compressed, with subcluster bits */
-	QC_L2_FAULT_COMPRESSED_OFFSET, /* offset bits above 55 */
-	QC_L2_FAULT_BITMAP_BOTH,       /* a subcluster both allocated and zero */
-	QC_L2_FAULT_BITMAP_NO_HOST,    /* allocated subclusters, but no host cluster */
+	QC_L2_FAULT_COMPRESSED_BITMAP,	 /* compressed, with subcluster bits */
+	QC_L2_FAULT_COMPRESSED_OFFSET,	 /* offset bits above 55 */
+	QC_L2_FAULT_BITMAP_BOTH,	 /* a subcluster both allocated and zero */
+	QC_L2_FAULT_BITMAP_NO_HOST,	 /* allocated subclusters, but no host cluster */
 };
 
 /* Reads entry number index of a table of g->cluster_bytes bytes; index is below g->l2_entries. */

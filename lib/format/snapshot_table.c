@@ -20,8 +20,8 @@
 
 /* Extra data up to and including a field. */
 #define EXTRA_END(field)                                                                           \
-	(offsetof(struct qc_disk_snapshot_extra, field) +                                          \
-	 sizeof(((struct qc_disk_snapshot_extra *)0)->field))
+	(offsetof(struct qc_disk_snapshot_extra, field)                                            \
+	 + sizeof(((struct qc_disk_snapshot_extra *)0)->field))
 
 static void load_head(const uint8_t *bytes, uint64_t offset, struct qc_disk_snapshot *ret)
 {
@@ -30,8 +30,8 @@ static void load_head(const uint8_t *bytes, uint64_t offset, struct qc_disk_snap
 
 static uint64_t variable_bytes(const struct qc_disk_snapshot *head)
 {
-	return (uint64_t)qc_be32_get(head->extra_data_size) + qc_be16_get(head->id_size) +
-	       qc_be16_get(head->name_size);
+	return (uint64_t)qc_be32_get(head->extra_data_size) + qc_be16_get(head->id_size)
+	       + qc_be16_get(head->name_size);
 }
 
 /*
@@ -80,9 +80,9 @@ static void check_snapshot(const struct qc_geometry *g, const struct qc_snapshot
 		qc_report(to, QC_FINDING_SNAPSHOT_L1_SIZE,
 			  "the L1 table of snapshot %" PRIu32 " has %" PRIu32 " entries", index,
 			  s->l1_entries);
-	if (!qc_is_aligned(s->l1.byte, g->cluster_bytes) ||
-	    !qc_range_fits(s->l1.byte, l1_bytes, OFFSET_END) ||
-	    (qc_host_is_none(s->l1) && l1_bytes > 0))
+	if (!qc_is_aligned(s->l1.byte, g->cluster_bytes)
+	    || !qc_range_fits(s->l1.byte, l1_bytes, OFFSET_END)
+	    || (qc_host_is_none(s->l1) && l1_bytes > 0))
 		qc_report_at(to, QC_FINDING_SNAPSHOT_L1_PLACE, s->l1,
 			     "the L1 table of snapshot %" PRIu32 " lies at %" PRIu64
 			     ", where it cannot",

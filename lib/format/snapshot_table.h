@@ -24,7 +24,7 @@ struct qc_snapshot {
 	uint32_t date_nsec;
 	uint64_t vm_clock_nsec;
 	uint64_t vm_state_bytes; /* of both fields, the wider where there is one */
-	bool has_disk_bytes;	 /* absent in some version 2 images: the disk's current size counts */
+	bool has_disk_bytes; /* absent in some version 2 images: the disk's current size counts */
 	uint64_t disk_bytes;
 	bool has_icount;
 	uint64_t icount;

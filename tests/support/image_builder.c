@@ -63,8 +63,8 @@ static void set_up_header(struct builder *b)
 		.version = o->version,
 		.cluster_bits = o->cluster_bits,
 		.disk_bytes = o->disk_bytes,
-		.incompatible = o->incompatible | (o->extended_l2 ? QC_INCOMPAT_EXTENDED_L2 : 0) |
-				(o->compression ? QC_INCOMPAT_COMPRESSION : 0),
+		.incompatible = o->incompatible | (o->extended_l2 ? QC_INCOMPAT_EXTENDED_L2 : 0)
+				| (o->compression ? QC_INCOMPAT_COMPRESSION : 0),
 		.compatible = o->compatible,
 		.autoclear = o->autoclear,
 		.refcount_order = o->refcount_order,
@@ -192,7 +192,8 @@ static size_t deflate_cluster(const void *bytes, size_t length, uint8_t *to, siz
 	z_stream stream = {0};
 
 	builder_must(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -12, 9,
-				  Z_DEFAULT_STRATEGY) == Z_OK,
+				  Z_DEFAULT_STRATEGY)
+			     == Z_OK,
 		     "zlib refuses");
 	stream.next_in = (Bytef *)(uintptr_t)bytes;
 	stream.avail_in = (uInt)length;
@@ -229,8 +230,8 @@ static void put_compressed(struct builder *b, uint64_t guest_cluster, const void
 		at = b->packed_at ? b->packed_at : b->clusters * b->geometry.cluster_bytes;
 	end = at + length;
 	/* Only the last cluster of the file can grow into the next. */
-	if (qc_align_up(at, b->geometry.cluster_bytes) < b->clusters * b->geometry.cluster_bytes &&
-	    qc_in_cluster(&b->geometry, at) + length > b->geometry.cluster_bytes) {
+	if (qc_align_up(at, b->geometry.cluster_bytes) < b->clusters * b->geometry.cluster_bytes
+	    && qc_in_cluster(&b->geometry, at) + length > b->geometry.cluster_bytes) {
 		at = b->clusters * b->geometry.cluster_bytes;
 		end = at + length;
 	}

@@ -30,7 +30,8 @@ static struct qc_l2_entry decoded(const struct builder *b, uint64_t table, uint6
 	struct qc_l2_entry entry;
 
 	builder_must(qc_l2_decode(&b->geometry, qc_l2_load(&b->geometry, b->bytes + table, index),
-				  &entry) == QC_L2_FAULT_NONE,
+				  &entry)
+			     == QC_L2_FAULT_NONE,
 		     "an L2 entry does not decode");
 	return entry;
 }
@@ -102,8 +103,8 @@ static void set_copied_in_l2(struct builder *b, const uint64_t *references, uint
 		struct qc_l2_words words = qc_l2_load(&b->geometry, b->bytes + table, i);
 		struct qc_l2_entry entry = decoded(b, table, i);
 
-		if (entry.compressed || qc_host_is_none(entry.host) ||
-		    references[entry.host.byte >> b->geometry.cluster_bits] != 1)
+		if (entry.compressed || qc_host_is_none(entry.host)
+		    || references[entry.host.byte >> b->geometry.cluster_bits] != 1)
 			continue;
 		words.entry |= QC_L2_COPIED;
 		qc_l2_store(&b->geometry, b->bytes + table, i, words);
@@ -175,8 +176,8 @@ static void put_refcounts(struct builder *b)
 	uint64_t blocks, first_block, *references;
 
 	allocate_refcounts(b, &blocks);
-	first_block = b->header.refcount_table.byte +
-		      b->header.refcount_table_clusters * g->cluster_bytes;
+	first_block = b->header.refcount_table.byte
+		      + b->header.refcount_table_clusters * g->cluster_bytes;
 	references = calloc(b->clusters + 1, sizeof(*references));
 	builder_must(references != NULL, "out of memory");
 	count_references(b, references);
@@ -188,9 +189,10 @@ static void put_refcounts(struct builder *b)
 			      first_block + i * g->cluster_bytes);
 	for (uint64_t c = 0; c < b->clusters; c++) {
 		builder_must(references[c] <= g->refcount_max, "a refcount does not fit");
-		qc_refcount_set(
-			g, b->bytes + first_block + c / g->refcounts_per_block * g->cluster_bytes,
-			c % g->refcounts_per_block, references[c]);
+		qc_refcount_set(g,
+				b->bytes + first_block
+					+ c / g->refcounts_per_block * g->cluster_bytes,
+				c % g->refcounts_per_block, references[c]);
 	}
 	free(references);
 }

@@ -63,8 +63,8 @@ static uint64_t l2_entry_below(const struct builder *b, uint64_t l1, uint64_t gu
 	uint64_t entry = builder_peek64(b, l1 + guest_cluster / b->geometry.l2_entries * 8);
 
 	builder_must((entry & QC_L1_OFFSET_MASK) != 0, "no L2 table for that guest cluster");
-	return (entry & QC_L1_OFFSET_MASK) +
-	       guest_cluster % b->geometry.l2_entries * b->geometry.l2_entry_bytes;
+	return (entry & QC_L1_OFFSET_MASK)
+	       + guest_cluster % b->geometry.l2_entries * b->geometry.l2_entry_bytes;
 }
 
 bool builder_has_l2(const struct builder *b, uint64_t guest_cluster)

@@ -97,11 +97,12 @@ int main(int argc, char **argv)
 	die_unless(qc_file_mem_open(NULL, 0, &image, &err), &err);
 	load(argv[1], image, &err);
 	die_unless(qc_file_read(image, 0, before, sizeof(before), &err), &err);
-	crash(image, 2, &err); /* after the sync that makes what was loaded durable, and the barrier */
+	crash(image, 2,
+	      &err); /* after the sync that makes what was loaded durable, and the barrier */
 	if (strcmp(argv[2], "before") == 0)
 		die_unless(qc_file_write(image, 0, before, sizeof(before), &err), &err);
 	if (strncmp(argv[2], "torn-", 5) == 0) {
-		size_t arrived = (size_t)atoi(argv[2] + 5);
+		size_t arrived = (size_t)strtoul(argv[2] + 5, NULL, 10);
 
 		die_unless(qc_file_write(image, arrived, before + arrived, sizeof(before) - arrived,
 					 &err),

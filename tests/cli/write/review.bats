@@ -47,7 +47,8 @@ compressed_clusters() { # IMAGE
 	qemu-img snapshot -c one disk.qcow2
 	block=$(number_at $(($(number_at 48))))
 	data=$(qemu-img map --output=json disk.qcow2 | jq '.[0].offset')
-	at=$((block + data / 65536 * 2 + 1))
+	cluster=$((data / 65536))
+	at=$((block + cluster * 2 + 1))
 	[[ $(od -An -tu1 -j $at -N1 disk.qcow2 | tr -d ' ') == 2 ]]
 	printf '\001' | dd of=disk.qcow2 bs=1 seek=$at conv=notrunc status=none
 	unchanged disk.qcow2 fails 1 write disk.qcow2 --hex=01

@@ -171,10 +171,9 @@ static void stepping_stops_at_the_ends_of_the_width(void **state)
 		qc_refcount_set(&g, block, 5, g.refcount_max);
 		assert_int_equal(qc_refcount_step(&g, block, 2, 8 - 2, true, &zeroed), 3);
 		for (uint64_t i = 0; i < 8; i++)
-			assert_int_equal(qc_refcount_get(&g, block, i),
-					 i == 5		      ? g.refcount_max
-					 : i >= 2 && i < 5 ? 1
-							   : 0);
+			assert_int_equal(qc_refcount_get(&g, block, i), i == 5 ? g.refcount_max
+									: i >= 2 && i < 5 ? 1
+											  : 0);
 		assert_int_equal(zeroed, 0);
 		assert_int_equal(qc_refcount_step(&g, block, 3, 5, false, &zeroed), 3);
 		assert_int_equal(zeroed, order == 0 ? 3 : 2); /* 1 is the most that one bit holds */

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/* Entries that share: what must stay one cluster, and what is refused. */
+#include "unit/txn/fixture.h"
+
+#include "codec/codec.h"
+#include "format/l1_entry.h"
+#include "format/refcount_entry.h"
+#include "image/image.h"
+#include "txn/forest.h"
+#include "txn/txn_state.h"
+
+/* Inflates all that comes up, one after the other. */
+static int expand(struct rig *r, uint64_t most)
+{
+	size_t cluster = (size_t)r->image->geometry.cluster_bytes, count;
+	struct qc_forest_extent *extents;
+	struct qc_codec *codec;
+	uint8_t *bytes = malloc(cluster), *packed = malloc(2 * cluster);
+	int status;
+
+	assert_int_equal(qc_codec_open(r->image->header.compression, &codec, &r->err), 0);
+	status = qc_forest_open(r->txn, 0, UINT64_MAX, most, &r->err);
+	while (status == 0) {
+		status = qc_forest_next(r->txn, &extents, &count, &r->err);
+		if (status < 0 || count == 0)
+			break;
+		for (size_t i = 0; status == 0 && i < count; i++) {
+			status = qc_file_read(r->guard, extents[i].host.byte, packed,
+					      (size_t)extents[i].bytes, &r->err);
+			assert_true(i == 0 || extents[i].host.byte > extents[i - 1].host.byte);
+			if (status == 0)
+				status = qc_codec_decompress(codec, packed,
+							     (size_t)extents[i].bytes, bytes,
+							     cluster, &r->err);
+			if (status == 0)
+				status = qc_forest_place(r->txn, &extents[i], &r->err);
+			if (status == 0)
+				status = qc_txn_put(r->txn, extents[i].cluster, bytes, cluster,
+						    &r->err);
+		}
+		if (status == 0)
+			status = qc_forest_apply(r->txn, &r->err);
+	}
+	qc_codec_close(codec);
+	free(packed);
+	free(bytes);
+	return status;
+}
+
+static struct builder *small(void)
+{
+	struct builder_options o = builder_defaults();
+
+	o.cluster_bits = 9;
+	o.disk_bytes = 128 << 9; /* two L2 tables */
+	return builder_new(&o);
+}
+
+static uint64_t word_at(struct qc_file *mem, uint64_t at)
+{
+	return qc_load_be64(qc_file_mem_bytes(mem) + at);
+}
+
+static uint64_t l2_word(struct qc_file *mem, uint64_t l1, uint64_t index)
+{
+	return word_at(mem, (word_at(mem, l1) & QC_L1_OFFSET_MASK) + index * 8);
+}
+
+static void an_extent_of_two_guest_clusters_becomes_one_cluster(void **state)
+{
+	struct builder *b = small();
+	uint64_t word, other, l1;
+	struct rig r;
+	uint8_t *image;
+	size_t length;
+
+	(void)state;
+	builder_compressed_at(b, 3, filled(0x33), 0);
+	builder_data(b, 4, filled(0x44));
+	builder_unallocated(b, 5);
+	builder_finish(b, &image, &length);
+	word = builder_peek64(b, builder_l2_entry_at(b, 3));
+	builder_poke64(b, builder_l2_entry_at(b, 3) + 16, word);
+	builder_poke_refcount(b, (word & ((UINT64_C(1) << 61) - 1)) >> 9, 2);
+	rig_open(&r, image, length, NULL);
+	assert_sound(r.mem);
+	rig_again(&r, false);
+	rig_must(&r, expand(&r, UINT64_MAX));
+	rig_commit(&r);
+	assert_sound(r.mem);
+	assert_guest(r.mem, 3 << 9, filled(0x33), 512);
+	assert_guest(r.mem, 5 << 9, filled(0x33), 512);
+	l1 = word_at(r.mem, 40);
+	word = l2_word(r.mem, l1, 3);
+	other = l2_word(r.mem, l1, 5);
+	assert_true(word == other && (word & QC_L2_COPIED) == 0);
+	rig_close(&r);
+	builder_free(b);
+}
+
+static void a_snapshot_keeps_sharing_the_table_and_its_clusters(void **state)
+{
+	struct builder *b = small();
+	uint64_t l1, snapshot_l1, table;
+	struct rig r;
+	uint8_t *image;
+	size_t length;
+
+	(void)state;
+	builder_compressed(b, 3, filled(0x33));
+	builder_compressed(b, 70, filled(0x70));
+	builder_snapshot(b, "1", "one");
+	builder_data(b, 71, filled(0x71)); /* the second table is copied, the first one shared */
+	builder_finish(b, &image, &length);
+	rig_open(&r, image, length, NULL);
+	rig_again(&r, false);
+	rig_must(&r, expand(&r, UINT64_MAX));
+	rig_commit(&r);
+	assert_sound(r.mem);
+	rig_again(&r, false);
+	l1 = r.image->header.l1.byte;
+	snapshot_l1 = r.image->snapshots.list[0].l1.byte;
+	assert_int_equal(rig_end(&r, -1), -1);
+	table = word_at(r.mem, l1);
+	assert_true(table == word_at(r.mem, snapshot_l1) && (table & QC_L1_COPIED) == 0);
+	assert_true((word_at(r.mem, l1 + 8) & QC_L1_COPIED) != 0);
+	assert_true((word_at(r.mem, snapshot_l1 + 8) & QC_L1_COPIED) == 0);
+	assert_true(l2_word(r.mem, l1 + 8, 6) == l2_word(r.mem, snapshot_l1 + 8, 6));
+	assert_true((l2_word(r.mem, l1 + 8, 6) & QC_L2_COPIED) == 0);
+	assert_true((l2_word(r.mem, l1 + 8, 7) & QC_L2_COPIED) != 0);
+	rig_close(&r);
+	builder_free(b);
+}
+
+static void a_table_of_several_parts_of_the_disk_is_refused(void **state)
+{
+	struct builder *b = small();
+	uint64_t table, word;
+	struct rig r;
+	uint8_t *image;
+	size_t length;
+
+	(void)state;
+	builder_compressed_at(b, 3, filled(0x33), 0);
+	builder_finish(b, &image, &length);
+	table = builder_peek64(b, builder_l1_entry_at(b, 0)) & QC_L1_OFFSET_MASK;
+	word = builder_peek64(b, builder_l2_entry_at(b, 3));
+	builder_poke64(b, builder_l1_entry_at(b, 0), table);
+	builder_poke64(b, builder_l1_entry_at(b, 1), table);
+	builder_poke_refcount(b, table >> 9, 2);
+	builder_poke_refcount(b, (word & ((UINT64_C(1) << 61) - 1)) >> 9, 2);
+	rig_open(&r, image, length, NULL);
+	assert_sound(r.mem);
+	rig_again(&r, false);
+	assert_int_equal(rig_end(&r, expand(&r, UINT64_MAX)), -QC_E_UNSUPPORTED);
+	assert_true(same_file(r.mem, image, length));
+	rig_close(&r);
+	builder_free(b);
+}
+
+static void a_trusted_count_of_zero_is_found_out(void **state)
+{
+	struct builder *b = small();
+	struct qc_txn_options trust = {.trust_refcounts = true};
+	uint64_t word;
+	struct rig r;
+	uint8_t *image;
+	size_t length;
+
+	(void)state;
+	builder_compressed_at(b, 3, filled(0x33), 0);
+	builder_compressed_at(b, 4, filled(0x44), 0);
+	builder_finish(b, &image, &length);
+	for (uint64_t i = 3; i <= 4; i++) {
+		word = builder_peek64(b, builder_l2_entry_at(b, i));
+		builder_poke_refcount(b, (word & ((UINT64_C(1) << 61) - 1)) >> 9, 0);
+	}
+	rig_open(&r, image, length, NULL);
+	rig_must(&r, qc_image_open(r.guard, NULL, &r.image, &r.err));
+	rig_must(&r, qc_txn_begin(r.image, NULL, &trust, &r.txn, &r.err));
+	assert_int_equal(rig_end(&r, expand(&r, UINT64_MAX)), -QC_E_FORMAT);
+	assert_true(same_file(r.mem, image, length));
+	rig_close(&r);
+	builder_free(b);
+}
+
+static void no_more_come_up_than_were_asked_for(void **state)
+{
+	struct builder *b = small();
+	struct rig r;
+	uint8_t *image;
+	size_t length;
+
+	(void)state;
+	for (uint64_t i = 0; i < 100; i += 3)
+		builder_compressed(b, i, filled((uint8_t)(i + 1)));
+	builder_finish(b, &image, &length);
+	rig_open(&r, image, length, NULL);
+	rig_again(&r, false);
+	rig_must(&r, expand(&r, 30));
+	assert_int_equal(qc_forest_position(r.txn), 90 << 9);
+	assert_true(qc_forest_has_more(r.txn));
+	rig_commit(&r);
+	assert_int_equal(r.report.clusters_allocated, 30);
+	assert_sound(r.mem);
+	rig_again(&r, false);
+	rig_must(&r, expand(&r, 30));
+	assert_false(qc_forest_has_more(r.txn));
+	rig_commit(&r);
+	assert_int_equal(r.report.clusters_allocated, 4);
+	assert_sound(r.mem);
+	rig_close(&r);
+	builder_free(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_extent_of_two_guest_clusters_becomes_one_cluster),
+		cmocka_unit_test(a_snapshot_keeps_sharing_the_table_and_its_clusters),
+		cmocka_unit_test(a_table_of_several_parts_of_the_disk_is_refused),
+		cmocka_unit_test(a_trusted_count_of_zero_is_found_out),
+		cmocka_unit_test(no_more_come_up_than_were_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

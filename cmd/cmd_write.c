@@ -261,10 +261,12 @@ static int print_json(const char *path, const struct patches *patches,
 static void print_text(const char *path, const struct patches *patches,
 		       const struct qc_txn_report *report, bool dry_run)
 {
-	printf("%s: %zu patch%s, %s %s%s; %" PRIu64 " data clusters allocated, %" PRIu64 " freed\n",
+	printf("%s: %zu patch%s, %s %swritten; %" PRIu64 " data cluster%s allocated, %" PRIu64
+	       " freed\n",
 	       path, patches->sources, patches->sources == 1 ? "" : "es",
-	       emit_size(report->bytes_written).text, dry_run ? "would be " : "", "written",
-	       report->clusters_allocated, report->clusters_freed);
+	       emit_size(report->bytes_written).text, dry_run ? "would be " : "",
+	       report->clusters_allocated, report->clusters_allocated == 1 ? "" : "s",
+	       report->clusters_freed);
 }
 
 static int run(const struct command_line *line, const struct write_options *o,

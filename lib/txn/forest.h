@@ -36,12 +36,11 @@ struct qc_txn;
 #define QC_FOREST_L1_BYTES_MAX (UINT64_C(1) << 28)
 
 struct qc_forest_extent {
-	struct qc_host host; /* the compressed bytes */
-	uint64_t bytes;	     /* at most; counted from host */
-	struct qc_host
-		cluster;     /* what takes their place; none: zeroes, as the tables can say that */
-	uint64_t ways;	     /* that lead to it */
-	size_t first, count; /* the entries that refer to it */
+	struct qc_host host;	/* the compressed bytes */
+	uint64_t bytes;		/* at most; counted from host */
+	struct qc_host cluster; /* what takes their place; none: zeroes, which the tables can say */
+	uint64_t ways;		/* that lead to it */
+	size_t first, count;	/* the entries that refer to it */
 };
 
 /*

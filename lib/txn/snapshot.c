@@ -143,11 +143,9 @@ static int make_l1(struct qc_txn *txn, const struct qc_snapshot *snapshot, struc
 
 	if (disk_bytes > QC_DISK_BYTES_MAX || entries > QC_L1_BYTES_MAX / sizeof(uint64_t))
 		return qc_fail(err, QC_E_FORMAT, "the snapshot's disk cannot be that long");
-	if (disk_bytes != txn->header.disk_bytes && txn->image->bitmaps.count > 0)
-		return qc_fail(
-			err, QC_E_UNSUPPORTED,
-			"the snapshot's disk has another size, and dirty bitmaps cannot change "
-			"theirs yet");
+	if (disk_bytes != txn->header.disk_bytes
+	    && (status = qc_txn_require_bitmaps_fit(txn, disk_bytes, err)) < 0)
+		return status;
 	if ((status = qc_txn_grow_l1(txn, entries, err)) < 0)
 		return status;
 	txn->header_changed |= disk_bytes != txn->header.disk_bytes;

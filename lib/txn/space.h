@@ -12,7 +12,7 @@
  * gives the same bytes. What is given back during a transaction is not given out again before the
  * next one (I2 without exceptions).
  *
- * Memory: two bits for each cluster below the end of the used ones, and two more during the walk.
+ * Memory: three bits for each cluster below the end of the used ones, and two more during the walk.
  * Where those are more than QC_SPACE_CLUSTERS_MAX no cluster below that end is reused, and no memory
  * is needed.
  */

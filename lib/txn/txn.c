@@ -110,7 +110,7 @@ int qc_txn_discard(struct qc_txn *txn, struct qc_guest at, uint64_t length, stru
 	return each_cluster(txn, at, NULL, length, QC_PUT_DISCARD, err);
 }
 
-static int require_resizable(const struct qc_txn *txn, struct qc_err *err)
+static int require_resizable(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 {
 	const struct qc_snapshots *snapshots = &txn->image->snapshots;
 
@@ -120,12 +120,7 @@ static int require_resizable(const struct qc_txn *txn, struct qc_err *err)
 				err, QC_E_UNSUPPORTED,
 				"the disk cannot grow: snapshot '%s' may not remember its size",
 				snapshots->list[i].name);
-	if (txn->image->bitmaps.count > 0)
-		return qc_fail(
-			err, QC_E_UNSUPPORTED,
-			"the disk cannot grow: its dirty bitmaps would have to grow with it, "
-			"which is not supported yet");
-	return 0;
+	return qc_txn_require_bitmaps_fit(txn, disk_bytes, err);
 }
 
 int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
@@ -141,7 +136,7 @@ int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 	if (disk_bytes > QC_DISK_BYTES_MAX)
 		return qc_txn_result(txn,
 				     qc_fail(err, QC_E_ARGUMENT, "a disk cannot be that long"));
-	if ((status = require_resizable(txn, err)) < 0)
+	if ((status = require_resizable(txn, disk_bytes, err)) < 0)
 		return qc_txn_result(txn, status);
 	status = qc_txn_grow_l1(txn, qc_l1_entries_for(txn->geometry, disk_bytes), err);
 	if (status < 0)

@@ -146,6 +146,24 @@ int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err)
 	return qc_txn_require_recordable(txn, err);
 }
 
+int qc_txn_require_bitmaps_fit(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
+{
+	const struct qc_bitmaps *bitmaps = &txn->image->bitmaps;
+
+	for (size_t i = 0; i < bitmaps->count; i++) {
+		const struct qc_bitmap *bitmap = &bitmaps->list[i];
+		uint64_t bits = qc_div_up(disk_bytes, UINT64_C(1) << bitmap->granularity_bits);
+
+		if (qc_clusters_for(txn->geometry, qc_div_up(bits, 8)) != bitmap->table_entries)
+			return qc_fail(
+				err, QC_E_UNSUPPORTED,
+				"the dirty bitmap '%s' does not fit a disk of %llu bytes, and "
+				"cannot change its size yet",
+				bitmap->name, (unsigned long long)disk_bytes);
+	}
+	return 0;
+}
+
 int qc_txn_grow_l1(struct qc_txn *txn, uint64_t entries, struct qc_err *err)
 {
 	uint64_t *grown;

@@ -53,6 +53,12 @@ int qc_txn_require_recordable(const struct qc_txn *txn, struct qc_err *err);
 /* Likewise, or if guest contents are encrypted, so that no bytes of ours can be among them. */
 int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err);
 
+/*
+ * Fails with QC_E_UNSUPPORTED if a disk of another size would need a bitmap table of another length:
+ * QEMU does not open an image whose tables do not fit its disk.
+ */
+int qc_txn_require_bitmaps_fit(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err);
+
 /* Makes the L1 table in memory at least that long. */
 int qc_txn_grow_l1(struct qc_txn *txn, uint64_t entries, struct qc_err *err);
 

@@ -36,23 +36,37 @@ static void a_discard_of_a_part_of_a_compressed_cluster_keeps_the_rest(void **st
 
 /* --- disks that cannot change their size --- */
 
-static void a_disk_with_a_bitmap_does_not_grow(void **state)
+/* With clusters of 512 bytes, one of them holds the bits of 2 MiB of disk at a granularity of 512. */
+static struct builder_options two_mib_a_bitmap_cluster(uint64_t disk_bytes)
+{
+	struct builder_options o = builder_defaults();
+
+	o.cluster_bits = 9;
+	o.disk_bytes = disk_bytes;
+	return o;
+}
+
+static void a_disk_with_a_bitmap_grows_only_as_far_as_the_bitmap_fits(void **state)
 {
 	static const uint32_t flags[] = {0, QC_BITMAP_IN_USE};
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
-		struct builder *b = builder_new(NULL);
+	for (size_t i = 0; i < 4; i++) {
+		struct builder_options o = two_mib_a_bitmap_cluster(2 << 20);
+		struct builder *b = builder_new(&o);
 		struct qc_file *file;
 		uint8_t *bytes;
 		size_t length;
 
 		builder_data(b, 0, filled(1));
-		builder_bitmap(b, "kept", 16, flags[i]);
+		builder_bitmap(b, "kept", i < 2 ? 9 : 16, flags[i % 2]);
 		builder_finish(b, &bytes, &length);
 		file = copy_of(bytes, length);
-		assert_refuses(file, do_grow, NULL, QC_E_UNSUPPORTED);
-		if (flags[i] == 0)
+		if (i < 2)
+			assert_refuses(file, do_grow, NULL, QC_E_UNSUPPORTED);
+		else if (flags[i % 2] == 0)
+			assert_allows(file, do_grow);
+		if (flags[i % 2] == 0)
 			assert_allows(file, do_write); /* it is disabled: writes are no matter */
 		qc_file_close(file);
 		builder_free(b);
@@ -60,14 +74,15 @@ static void a_disk_with_a_bitmap_does_not_grow(void **state)
 }
 
 /* The snapshot remembers its disk's size behind the entry's 40 bytes and its VM state's. */
-static void a_snapshot_of_another_size_is_not_applied_beside_a_bitmap(void **state)
+static void a_snapshot_whose_size_a_bitmap_does_not_fit_is_not_applied(void **state)
 {
-	static const uint64_t sizes[] = {1 << 20, 2 << 20, 512 << 10};
+	static const uint64_t sizes[] = {1 << 20, 3 << 20, 512 << 10};
 
 	(void)state;
 	for (size_t i = 0; i < 6; i++) {
 		bool bitmap = i < 3;
-		struct builder *b = builder_new(NULL);
+		struct builder_options o = two_mib_a_bitmap_cluster(1 << 20);
+		struct builder *b = builder_new(&o);
 		struct qc_file *file;
 		uint8_t *bytes;
 		size_t length;
@@ -75,12 +90,12 @@ static void a_snapshot_of_another_size_is_not_applied_beside_a_bitmap(void **sta
 		builder_data(b, 0, filled(1));
 		builder_snapshot(b, "1", "one");
 		if (bitmap)
-			builder_bitmap(b, "kept", 16, 0);
+			builder_bitmap(b, "kept", 9, 0);
 		builder_finish(b, &bytes, &length);
 		assert_int_equal(builder_peek64(b, builder_snapshot_entry_at(b, 0) + 48), sizes[0]);
 		builder_poke64(b, builder_snapshot_entry_at(b, 0) + 48, sizes[i % 3]);
 		file = copy_of(bytes, length);
-		if (bitmap && i > 0) {
+		if (bitmap && i == 1) {
 			assert_refuses(file, do_snapshot_apply, NULL, QC_E_UNSUPPORTED);
 		} else {
 			assert_allows(file, do_snapshot_apply);
@@ -250,8 +265,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_discard_of_a_part_of_a_compressed_cluster_keeps_the_rest),
-		cmocka_unit_test(a_disk_with_a_bitmap_does_not_grow),
-		cmocka_unit_test(a_snapshot_of_another_size_is_not_applied_beside_a_bitmap),
+		cmocka_unit_test(a_disk_with_a_bitmap_grows_only_as_far_as_the_bitmap_fits),
+		cmocka_unit_test(a_snapshot_whose_size_a_bitmap_does_not_fit_is_not_applied),
 		cmocka_unit_test(a_disk_does_not_grow_beside_a_snapshot_that_forgets_its_size),
 		cmocka_unit_test(a_header_that_changes_under_us_stops_the_commit_at_once),
 		cmocka_unit_test(an_error_while_undoing_stops_nothing_and_is_reported),

@@ -66,6 +66,17 @@ sha() { # FILE
 	sha256sum <"$1"
 }
 
+# For LUKS qemu-img measures how fast the machine is, and on a busy one that fails now and then.
+make_encrypted() { # KEY-ID QEMU-IMG-CREATE-ARGUMENT...
+	local key=$1 log=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}/make_encrypted.log try
+	shift
+	for try in {1..30}; do
+		qemu-img create -q -f qcow2 --object "secret,id=$key,data=secret" "$@" && return
+		sleep "0.$((try % 4))"
+	done 2>"$log"
+	complain "qemu-img makes no encrypted image:" "$(<"$log")"
+}
+
 # A digest of what the guest sees, according to qemu-img.
 guest_sha() { # IMAGE
 	local raw

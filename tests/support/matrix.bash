@@ -73,8 +73,7 @@ make_metadata_images() {
 	qemu-img create -q -f qcow2 bitmaps.qcow2 64M
 	qemu-img bitmap --add bitmaps.qcow2 b0
 	qemu-img bitmap --add -g 4096 --disable bitmaps.qcow2 b1
-	qemu-img create -q -f qcow2 --object secret,id=s,data=abc \
-		-o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 1M
+	make_encrypted s -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 1M
 	qemu-img create -q -f qcow2 -o data_file=ext.raw,data_file_raw=on data-raw.qcow2 1M
 	qemu-img create -q -f qcow2 -o data_file=ext2.raw data.qcow2 1M
 	qemu-img create -q -f qcow2 -o lazy_refcounts=on dirty.qcow2 1M

@@ -100,8 +100,7 @@ populate() { # IMAGE
 
 @test "an encrypted image is checked without its key, and found as with it" {
 	local secret=secret,id=key,data=secret
-	qemu-img create -q -f qcow2 --object "$secret" \
-		-o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 luks.qcow2 1M
+	make_encrypted key -o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 luks.qcow2 1M
 	qemu-img check --object "$secret" --output=json --image-opts \
 		driver=qcow2,encrypt.key-secret=key,file.filename=luks.qcow2 >expected
 	succeeds check --output=json luks.qcow2

@@ -124,7 +124,7 @@ poke() { # OFFSET HEX
 }
 
 @test "an encrypted image" {
-	qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 disk.qcow2 1M
+	make_encrypted s -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 disk.qcow2 1M
 	refused "encrypted"
 }
 

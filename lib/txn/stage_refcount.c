@@ -115,28 +115,10 @@ static int get_block(struct qc_refs *refs, uint64_t index, struct qc_block **ret
 	return 0;
 }
 
-/* One reference more or less for clusters that all lie in one block. */
-static int change_block(struct qc_refs *refs, uint64_t index, uint64_t first, uint64_t count,
-			bool add, uint64_t *ret_freed, struct qc_err *err)
+static int fail_count(const struct qc_geometry *g, uint64_t cluster, bool add, struct qc_err *err)
 {
-	const struct qc_geometry *g = refs->geometry;
-	uint64_t done, host, zeroed = 0;
-	struct qc_block *block;
-	int status;
+	uint64_t host = cluster << g->cluster_bits;
 
-	if ((status = get_block(refs, index, &block, err)) < 0)
-		return status;
-	qc_stage_change(&refs->blocks, block);
-	done = qc_refcount_step(g, block->bytes, first, count, add, &zeroed);
-	if (ret_freed)
-		*ret_freed += zeroed;
-	if (done == count)
-		return 0;
-	/* What is given up was perhaps counted by nobody: it lies past the end of the file. */
-	if (!add && refs->believed != UINT64_MAX)
-		return change_block(refs, index, first + done + 1, count - done - 1, add, ret_freed,
-				    err);
-	host = (index * g->refcounts_per_block + first + done) << g->cluster_bits;
 	if (add)
 		return qc_fail(err, QC_E_NO_SPACE,
 			       "the refcount of the cluster at host offset 0x%" PRIx64
@@ -146,6 +128,31 @@ static int change_block(struct qc_refs *refs, uint64_t index, uint64_t first, ui
 		       "the cluster at host offset 0x%" PRIx64
 		       " is in use but its refcount is 0; see qcowtool check",
 		       host);
+}
+
+/* One reference more or less for clusters that all lie in one block. */
+static int change_block(struct qc_refs *refs, uint64_t index, uint64_t first, uint64_t count,
+			bool add, uint64_t *ret_freed, struct qc_err *err)
+{
+	const struct qc_geometry *g = refs->geometry;
+	uint64_t end = first + count, zeroed = 0;
+	struct qc_block *block;
+	int status;
+
+	if ((status = get_block(refs, index, &block, err)) < 0)
+		return status;
+	qc_stage_change(&refs->blocks, block);
+	while (first < end) {
+		first += qc_refcount_step(g, block->bytes, first, end - first, add, &zeroed);
+		if (first == end)
+			break;
+		if (add || refs->believed == UINT64_MAX)
+			return fail_count(g, index * g->refcounts_per_block + first, add, err);
+		first++; /* a repair gives it up; perhaps nobody counted it, past the end of the file */
+	}
+	if (ret_freed)
+		*ret_freed += zeroed;
+	return 0;
 }
 
 static int change(struct qc_refs *refs, uint64_t first, uint64_t count, bool add,
@@ -255,7 +262,7 @@ int qc_refs_view(struct qc_refs *refs, uint64_t index, const uint8_t **ret, stru
 
 /* --- the fixed point --- */
 
-/* Places the changed blocks that have no place; *ret_highest is one past the highest index. */
+/* Places the changed blocks that have no place; *ret_entries is one past the highest index. */
 static int place_blocks(struct qc_refs *refs, bool *ret_placed, uint64_t *ret_entries,
 			struct qc_err *err)
 {

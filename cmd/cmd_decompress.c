@@ -5,6 +5,7 @@
 
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "cmd/size.h"
@@ -57,7 +58,7 @@ static const struct command_syntax syntax = {
 
 struct outcome {
 	struct qc_decompress_report report;
-	enum qc_recover_state recovered;
+	struct qc_edit_past past;
 };
 
 static int decompress(const struct command_line *line, const struct qc_decompress *d,
@@ -78,7 +79,7 @@ static int decompress(const struct command_line *line, const struct qc_decompres
 
 	if ((status = qc_edit_open(line->argument[0], &how, &edit, err)) < 0)
 		return status;
-	ret->recovered = edit->recovered;
+	ret->past = edit->past;
 	status = qc_decompress(edit, &how, d, &ret->report, err);
 	qc_edit_close(edit);
 	return status;
@@ -109,7 +110,7 @@ static void print_text(const struct command_line *line, const struct qc_decompre
 
 int cmd_decompress(int argc, char **argv)
 {
-	struct outcome o = {.recovered = QC_RECOVER_CLEAN};
+	struct outcome o = {.past.recovered = QC_RECOVER_CLEAN};
 	struct qc_decompress d = {0};
 	struct command_line line;
 	struct qc_err err;
@@ -119,9 +120,7 @@ int cmd_decompress(int argc, char **argv)
 		return line.status;
 	d.threads = line.common.jobs;
 	status = decompress(&line, &d, &o, &err);
-	if (o.recovered != QC_RECOVER_CLEAN && !line.common.quiet)
-		command_note(line.name, line.argument[0], "settled an earlier transaction: %s",
-			     qc_recover_state_text(o.recovered));
+	edit_past_say(&line, line.argument[0], &o.past);
 	if (status == 0 && !line.common.quiet) {
 		if (line.common.output == OUTPUT_JSON)
 			status = print_json(&line, &o.report, &err);

@@ -6,6 +6,7 @@
 
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "ops/rebase.h"
@@ -70,7 +71,7 @@ static const struct command_syntax syntax = {
 struct outcome {
 	struct qc_txn_report txn;
 	struct qc_rebase_report rebase;
-	enum qc_recover_state recovered;
+	struct qc_edit_past past;
 };
 
 static int rebase(const struct command_line *line, struct qc_rebase *r, struct outcome *ret,
@@ -95,7 +96,7 @@ static int rebase(const struct command_line *line, struct qc_rebase *r, struct o
 	r->stop = how.txn.stop;
 	if ((status = qc_edit_open(line->argument[0], &how, &edit, err)) < 0)
 		return status;
-	ret->recovered = edit->recovered;
+	ret->past = edit->past;
 	status = qc_rebase(edit, line->argument[0], r, &ret->rebase, err);
 	if (status == 0)
 		status = qc_edit_commit(edit, &ret->txn, err);
@@ -138,13 +139,11 @@ static void print_text(const struct command_line *line, const struct qc_rebase *
 static int run(const struct command_line *line, struct qc_rebase *r)
 {
 	const struct common_options *common = &line->common;
-	struct outcome o = {.recovered = QC_RECOVER_CLEAN};
+	struct outcome o = {.past.recovered = QC_RECOVER_CLEAN};
 	struct qc_err err;
 	int status = rebase(line, r, &o, &err);
 
-	if (o.recovered != QC_RECOVER_CLEAN && !common->quiet)
-		command_note(line->name, line->argument[0], "settled an earlier transaction: %s",
-			     qc_recover_state_text(o.recovered));
+	edit_past_say(line, line->argument[0], &o.past);
 	if (status == 0 && !common->quiet) {
 		if (common->output == OUTPUT_JSON)
 			status = print_json(line, r, &o, &err);

@@ -7,6 +7,7 @@
 
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/info_value.h"
 #include "cmd/interrupt.h"
@@ -141,7 +142,7 @@ static int run_list(const struct command_line *line)
 /* --- changes --- */
 
 static int edit(const struct command_line *line, const struct verb *verb, struct qc_txn_report *ret,
-		enum qc_recover_state *ret_recovered, struct qc_err *err)
+		struct qc_edit_past *ret_past, struct qc_err *err)
 {
 	struct qc_edit_options how = {
 		.txn =
@@ -158,7 +159,7 @@ static int edit(const struct command_line *line, const struct verb *verb, struct
 
 	if ((status = qc_edit_open(line->argument[1], &how, &edit, err)) < 0)
 		return status;
-	*ret_recovered = edit->recovered;
+	*ret_past = edit->past;
 	status = verb->edit(edit->txn, line, err);
 	if (status == 0)
 		status = qc_edit_commit(edit, ret, err);
@@ -182,14 +183,12 @@ static int print_report(const struct command_line *line, const struct qc_txn_rep
 
 static int run_change(const struct command_line *line, const struct verb *verb)
 {
-	enum qc_recover_state recovered = QC_RECOVER_CLEAN;
+	struct qc_edit_past past = {.recovered = QC_RECOVER_CLEAN};
 	struct qc_txn_report report;
 	struct qc_err err;
-	int status = edit(line, verb, &report, &recovered, &err);
+	int status = edit(line, verb, &report, &past, &err);
 
-	if (recovered != QC_RECOVER_CLEAN && !line->common.quiet)
-		command_note(line->name, line->argument[1], "settled an earlier transaction: %s",
-			     qc_recover_state_text(recovered));
+	edit_past_say(line, line->argument[1], &past);
 	if (status == 0)
 		status = print_report(line, &report, &err);
 	return status < 0 ? command_fail(line->name, line->argument[1], &err) : EXIT_DONE;

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
+#include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "cmd/patches.h"
@@ -218,7 +219,7 @@ static int apply(struct qc_txn *txn, const struct patches *patches, bool grow, s
 
 static int edit(const char *path, const struct patches *patches, const struct write_options *o,
 		const struct common_options *common, struct qc_txn_report *ret,
-		enum qc_recover_state *ret_recovered, struct qc_err *err)
+		struct qc_edit_past *ret_past, struct qc_err *err)
 {
 	struct qc_edit_options how = {
 		.txn =
@@ -236,7 +237,7 @@ static int edit(const char *path, const struct patches *patches, const struct wr
 
 	if ((status = qc_edit_open(path, &how, &edit, err)) < 0)
 		return status;
-	*ret_recovered = edit->recovered;
+	*ret_past = edit->past;
 	if ((status = apply(edit->txn, patches, o->grow, err)) == 0)
 		status = qc_edit_commit(edit, ret, err);
 	qc_edit_close(edit);
@@ -274,7 +275,7 @@ static int run(const struct command_line *line, const struct write_options *o,
 {
 	const struct common_options *common = &line->common;
 	const char *path = line->argument[0];
-	enum qc_recover_state recovered = QC_RECOVER_CLEAN;
+	struct qc_edit_past past = {.recovered = QC_RECOVER_CLEAN};
 	struct qc_txn_report report;
 	struct qc_err err;
 	int status;
@@ -282,10 +283,8 @@ static int run(const struct command_line *line, const struct write_options *o,
 	if ((status = collect(o, patches, &err)) < 0)
 		return status == -QC_E_ARGUMENT ? command_usage(line->name, "%s", err.text)
 						: command_fail(line->name, NULL, &err);
-	status = edit(path, patches, o, common, &report, &recovered, &err);
-	if (recovered != QC_RECOVER_CLEAN && !common->quiet)
-		command_note(line->name, path, "settled an earlier transaction: %s",
-			     qc_recover_state_text(recovered));
+	status = edit(path, patches, o, common, &report, &past, &err);
+	edit_past_say(line, path, &past);
 	if (status < 0)
 		return command_fail(line->name, path, &err);
 	if (common->quiet)

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
+#include "format/features.h"
 #include "io/file_overlay.h"
+#include "ops/mend.h"
 
 static int open_file(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
 		     struct qc_err *err)
@@ -30,7 +32,7 @@ static int recover(struct qc_edit *edit, struct qc_file *file, bool repair, stru
 
 	if ((status = qc_recover_look(file, &plan, err)) < 0)
 		return status;
-	edit->recovered = plan.state;
+	edit->past.recovered = plan.state;
 	if (plan.state == QC_RECOVER_UNDECIDABLE)
 		return qc_fail(err, QC_E_FORMAT, "%s; see qcowtool recover",
 			       qc_recover_state_text(plan.state));
@@ -84,6 +86,48 @@ static int open_image(struct qc_edit *edit, struct qc_file *file, bool repair, s
 		      : qc_image_open(file, NULL, &edit->image, err);
 }
 
+static void take_nothing(void *context, const struct qc_finding *finding)
+{
+	(void)context;
+	(void)finding;
+}
+
+/*
+ * Lazy refcounts: whoever wrote to the image last did not get to write its refcounts. They are
+ * rebuilt as QEMU does it on opening, but in one transaction.
+ */
+static int rebuild(struct qc_edit *edit, struct qc_file *file,
+		   const struct qc_edit_options *options, struct qc_err *err)
+{
+	const struct qc_finding_sink nobody = {take_nothing, NULL};
+	const struct qc_txn_options how = {.repair = true, .stop = options->txn.stop};
+	struct qc_check_result found;
+	struct qc_txn_report report;
+	int status;
+
+	if ((status = qc_txn_begin(edit->image, NULL, &how, &edit->txn, err)) < 0
+	    || (status = qc_mend(file, edit->txn, false, &nobody, &found, err)) < 0)
+		return status;
+	if (!found.completed || found.lasting > 0)
+		return qc_fail(err, QC_E_FORMAT,
+			       "the image was not closed cleanly, and not all of its damage can be "
+			       "repaired; see qcowtool check");
+	if ((status = qc_edit_commit(edit, &report, err)) < 0)
+		return status;
+	edit->past.rebuilt = true;
+	edit->past.corruptions = found.corruptions;
+	edit->past.leaks = found.leaks;
+	qc_image_close(edit->image);
+	edit->image = NULL;
+	return qc_image_open(file, NULL, &edit->image, err);
+}
+
+static bool is_dirty(const struct qc_image *image)
+{
+	return (image->header.incompatible & (QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT))
+	       == QC_INCOMPAT_DIRTY;
+}
+
 static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
 		    struct qc_err *err)
 {
@@ -97,6 +141,9 @@ static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit
 	file = edit->overlay ? edit->overlay : edit->file;
 	if ((status = recover(edit, file, options->txn.repair, err)) < 0
 	    || (status = open_image(edit, file, options->txn.repair, err)) < 0)
+		return status;
+	if (!options->txn.repair && is_dirty(edit->image)
+	    && (status = rebuild(edit, file, options, err)) < 0)
 		return status;
 	if (!options->no_backing
 	    && (status = qc_chain_open_backing(edit->image, path, &chain, &edit->backing, err)) < 0)

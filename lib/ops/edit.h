@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * An image opened for a transaction, with all that belongs to that: locked, recovered from an
- * earlier crash, its backing chain open, the transaction begun.
+ * earlier crash, its refcounts rebuilt if another program left it dirty, its backing chain open, the
+ * transaction begun.
  *
  * Calling sequence
  *	struct qc_edit *edit;
@@ -31,13 +32,20 @@ struct qc_edit_options {
 	bool no_sync;
 };
 
+/* What had to be done before the transaction could begin; for the caller to say. */
+struct qc_edit_past {
+	enum qc_recover_state recovered;
+	bool rebuilt; /* the image was marked dirty, and a transaction of its own made it sound */
+	uint64_t corruptions, leaks; /* that were put right then */
+};
+
 struct qc_edit {
 	struct qc_file *file;	 /* the image's */
 	struct qc_file *overlay; /* what the transaction sees in a dry run, else NULL */
 	struct qc_image *image;
-	struct qc_layer *backing;	 /* NULL: none */
-	struct qc_txn *txn;		 /* NULL once it has ended */
-	enum qc_recover_state recovered; /* what had to be done before */
+	struct qc_layer *backing; /* NULL: none */
+	struct qc_txn *txn;	  /* NULL once it has ended */
+	struct qc_edit_past past;
 };
 
 int qc_edit_open(const char *path, const struct qc_edit_options *options, struct qc_edit **ret,

@@ -98,12 +98,6 @@ poke() { # OFFSET HEX
 	fails 64 write
 }
 
-@test "an image marked dirty" {
-	disk
-	poke 79 01
-	refused "not closed cleanly"
-}
-
 @test "an image marked corrupt" {
 	disk
 	poke 79 02

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "ops/mend.h"
+
+#include "txn/repair.h"
+
+/* One repair under way. */
+struct repair {
+	struct qc_file *file; /* as the transaction sees it */
+	struct qc_txn *txn;
+	bool leaks_only;
+	struct qc_check_result found; /* what is wrong */
+	bool anew;		      /* the refcount structures are made from nothing */
+};
+
+static int take_mismatch(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
+			 struct qc_err *err)
+{
+	struct repair *repair = context;
+
+	if (stored < found ? repair->leaks_only : repair->found.lasting > 0)
+		return 0;
+	return qc_txn_repair_count(repair->txn, cluster, found, err);
+}
+
+static void take_nothing(void *context, const struct qc_finding *finding)
+{
+	(void)context;
+	(void)finding;
+}
+
+static bool is_sound(const struct qc_check_result *result)
+{
+	return result->completed && result->corruptions == 0 && result->leaks == 0
+	       && result->check_errors == 0;
+}
+
+/* What stays wrong once there are new refcounts: found.lasting may have been about the old ones. */
+static int look_without_refcounts(struct repair *repair, struct qc_err *err)
+{
+	const struct qc_check_options how = {.without_refcounts = true};
+	const struct qc_finding_sink nobody = {take_nothing, NULL};
+	struct qc_check_result result;
+	int status = qc_check_run(repair->file, &how, &nobody, &result, err);
+
+	if (status == 0)
+		repair->found.lasting = result.lasting;
+	return status;
+}
+
+/*
+ * Counts again, and makes right what differs. As long as something is wrong that cannot be repaired,
+ * what nothing refers to may belong to it, and is not given up.
+ */
+static int mend_counts(struct repair *repair, struct qc_err *err)
+{
+	const struct qc_check_options how = {.mismatch = take_mismatch,
+					     .context = repair,
+					     .without_refcounts = repair->anew};
+	const struct qc_finding_sink nobody = {take_nothing, NULL};
+	struct qc_txn *txn = repair->txn;
+	struct qc_check_result result;
+	int status = 0;
+
+	if (repair->anew)
+		status = look_without_refcounts(repair, err);
+	if (status < 0 || (status = qc_txn_repair_begin(txn, repair->anew, err)) < 0
+	    || (status = qc_check_run(repair->file, &how, &nobody, &result, err)) < 0)
+		return status;
+	if (!result.completed)
+		return qc_fail(err, QC_E_FORMAT, "the image cannot be walked");
+	if (repair->anew && repair->found.lasting > 0)
+		return qc_txn_repair_keep(txn, err);
+	return 0;
+}
+
+static int plan(struct repair *repair, struct qc_err *err)
+{
+	const struct qc_check_result *found = &repair->found;
+	struct qc_txn *txn = repair->txn;
+	bool leaks_only = repair->leaks_only;
+	int status = 0;
+
+	repair->anew = found->refcounts_broken && !leaks_only;
+	/* Without counts that can be trusted there is no telling what leaks. */
+	if (leaks_only && (found->refcounts_broken || found->check_errors > 0))
+		return 0;
+	if (!is_sound(found) && (status = mend_counts(repair, err)) < 0)
+		return status;
+	/* Flags follow from the counts, as long as all of these are right now. */
+	if (leaks_only && found->corruptions > found->flags_wrong)
+		return 0;
+	if (!is_sound(found) && (status = qc_txn_repair_tables(txn, err)) < 0)
+		return status;
+	if (!leaks_only)
+		qc_txn_repair_snapshots(txn);
+	if (found->lasting == 0)
+		qc_txn_repair_marks(txn);
+	return 0;
+}
+
+int qc_mend(struct qc_file *file, struct qc_txn *txn, bool leaks_only,
+	    const struct qc_finding_sink *findings, struct qc_check_result *ret, struct qc_err *err)
+{
+	struct repair repair = {.file = file, .txn = txn, .leaks_only = leaks_only};
+	const struct qc_check_options how = {0};
+	int status = qc_check_run(file, &how, findings, &repair.found, err);
+
+	if (status < 0)
+		return status;
+	*ret = repair.found;
+	return repair.found.completed ? plan(&repair, err) : 0;
+}

@@ -57,7 +57,6 @@ static bool digest_snapshot(const struct qc_layer *layer, const struct qc_snapsh
 
 	XXH64_update(digest, snapshot->id, snapshot->id_bytes);
 	XXH64_update(digest, snapshot->name, snapshot->name_bytes);
-	XXH64_update(digest, &snapshot->date_sec, sizeof(snapshot->date_sec));
 	if (qc_view_snapshot(layer, snapshot, &view, &err) < 0)
 		return false;
 	ok = digest_view(&view, digest);
@@ -94,43 +93,54 @@ static bool digest_bitmap(const struct qc_image *image, const struct qc_bitmap *
 	return ok;
 }
 
-static bool digest_all(struct qc_image *image, struct content *ret, XXH64_state_t *digest)
+static bool digest_all(const struct qc_layer *layer, struct content *ret, XXH64_state_t *digest)
 {
-	struct qc_layer layer = {.file = image->file, .image = image};
+	const struct qc_image *image = layer->image;
 	struct qc_view view;
 
 	ret->autoclear = image->header.autoclear;
-	layer.disk_bytes = image->header.disk_bytes;
-	qc_view_active(&layer, &view);
+	qc_view_active(layer, &view);
 	XXH64_reset(digest, 0);
 	if (!digest_view(&view, digest))
 		return false;
 	ret->active = XXH64_digest(digest);
 	XXH64_reset(digest, 0);
 	for (size_t i = 0; i < image->snapshots.count; i++)
-		if (!digest_snapshot(&layer, &image->snapshots.list[i], digest))
+		if (!digest_snapshot(layer, &image->snapshots.list[i], digest))
 			return false;
 	for (size_t i = 0; i < image->bitmaps.count; i++)
 		if (!digest_bitmap(image, &image->bitmaps.list[i], digest))
 			return false;
 	ret->rest = XXH64_digest(digest);
+	for (size_t i = 0; i < image->snapshots.count; i++)
+		XXH64_update(digest, &image->snapshots.list[i].date_sec, sizeof(uint32_t));
 	XXH64_update(digest, &ret->active, sizeof(ret->active));
 	ret->digest = XXH64_digest(digest);
 	return true;
 }
 
-void content_of(struct qc_file *file, struct content *ret)
+void content_of_layer(const struct qc_layer *layer, struct content *ret)
 {
 	XXH64_state_t *digest = XXH64_createState();
-	struct qc_image *image;
-	struct qc_err err;
 
 	must(digest);
 	*ret = (struct content){0};
-	if (qc_image_open(file, NULL, &image, &err) == 0) {
-		ret->readable = digest_all(image, ret, digest);
-		qc_image_close(image);
-	}
-	check(file, ret);
+	ret->readable = digest_all(layer, ret, digest);
+	check(layer->file, ret);
 	XXH64_freeState(digest);
+}
+
+void content_of(struct qc_file *file, struct content *ret)
+{
+	struct qc_layer layer = {.file = file};
+	struct qc_err err;
+
+	if (qc_image_open(file, NULL, &layer.image, &err) == 0) {
+		layer.disk_bytes = layer.image->header.disk_bytes;
+		content_of_layer(&layer, ret);
+		qc_image_close(layer.image);
+	} else {
+		*ret = (struct content){0};
+		check(file, ret);
+	}
 }

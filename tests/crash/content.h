@@ -7,17 +7,22 @@
 
 #include "io/file.h"
 
+struct qc_layer;
+
 struct content {
 	bool readable;
 	uint64_t digest; /* guest bytes of the active disk and of every snapshot, and the bitmaps */
 	uint64_t active; /* guest bytes of the active disk alone */
-	uint64_t rest;	 /* of all the others */
+	uint64_t rest;	 /* of all the others, without the dates of the snapshots */
 	uint64_t autoclear; /* the header's bits; in no digest, for anybody may clear them */
 	uint64_t leaks, corruptions;
 };
 
 /* Never fails: what cannot be read or checked counts as a corruption. */
 void content_of(struct qc_file *file, struct content *ret);
+
+/* Likewise for an image that is open, and seen through what stands below it. */
+void content_of_layer(const struct qc_layer *layer, struct content *ret);
 
 /* Readable, and with nothing to complain about. */
 static inline bool content_is_sound(const struct content *c)

@@ -63,7 +63,7 @@ static const struct command_syntax syntax = {
 
 /* Takes the extents one after the other, joined. */
 struct printer {
-	const char *path;
+	const struct qc_layer *top;
 	bool json;
 	bool quiet;
 };
@@ -92,7 +92,7 @@ static int print_human(const struct printer *p, uint64_t start, const struct qc_
 			       "File contains external, encrypted or compressed clusters.");
 	if (e->data && !e->zero)
 		printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", start, e->bytes,
-		       e->host.byte, e->layer != NULL ? e->layer->path : p->path);
+		       e->host.byte, qc_layer_data_name(e->layer != NULL ? e->layer : p->top));
 	return 0;
 }
 
@@ -157,13 +157,13 @@ int cmd_map(int argc, char **argv)
 	if (!command_line_parse(&syntax, argc, argv, &o, &line))
 		return line.status;
 	printer = (struct printer){
-		.path = line.argument[0],
 		.json = line.common.output == OUTPUT_JSON,
 		.quiet = line.common.quiet,
 	};
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
 	lock_down(&line.common);
+	printer.top = opened.chain;
 	/* What qemu-img says about a disk covers its whole sectors only. */
 	end = qc_align_down(opened.view.disk_bytes, QC_SECTOR_BYTES);
 	if (o.start < end && o.length < end - o.start)

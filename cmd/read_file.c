@@ -13,11 +13,19 @@
 #define CHUNK_BYTES (4u << 20)
 #define HOLE_BYTES 4096u /* the smallest stretch of zeroes that becomes a hole */
 
+static bool is_file(const struct qc_file *file, const struct qc_file_identity *identity)
+{
+	struct qc_file_identity own;
+
+	return qc_file_posix_identity(file, &own) && own.device == identity->device
+	       && own.inode == identity->inode;
+}
+
 /* Refuses to replace a file that is being read. */
 static int refuse_chain(const struct qc_layer *chain, const char *path, struct qc_err *err)
 {
 	const struct qc_file_open look = {.lock = QC_LOCK_NONE};
-	struct qc_file_identity target, identity;
+	struct qc_file_identity target;
 	struct qc_file *file;
 	bool found;
 	int rc;
@@ -28,8 +36,7 @@ static int refuse_chain(const struct qc_layer *chain, const char *path, struct q
 	found = qc_file_posix_identity(file, &target);
 	qc_file_close(file);
 	for (; found && chain != NULL; chain = chain->backing)
-		if (qc_file_posix_identity(chain->file, &identity)
-		    && identity.device == target.device && identity.inode == target.inode)
+		if (is_file(chain->file, &target) || (chain->data && is_file(chain->data, &target)))
 			return qc_fail(err, QC_E_ARGUMENT, "is part of the image being read");
 	return 0;
 }

@@ -46,20 +46,18 @@ static enum qc_l2_fault decode_compressed(const struct qc_geometry *g, struct qc
 	return QC_L2_FAULT_NONE;
 }
 
-/*
- * Offset 0 says "no cluster", except in a data file, where the guest's first cluster lies there and
- * COPIED (which is always set in such images) tells the two apart.
- */
-static bool has_cluster(const struct qc_geometry *g, const struct qc_l2_entry *entry)
+bool qc_l2_has_host(const struct qc_geometry *g, const struct qc_l2_entry *entry)
 {
-	return !qc_host_is_none(entry->host) || (g->external_data && entry->copied);
+	if (!qc_host_is_none(entry->host))
+		return true;
+	return g->external_data && entry->copied && (g->extended_l2 || entry->zero == 0);
 }
 
 static enum qc_l2_fault decode_standard(const struct qc_geometry *g, struct qc_l2_words words,
 					struct qc_l2_entry *entry)
 {
 	entry->zero = (words.entry & QC_L2_ZERO) != 0;
-	entry->allocated = !entry->zero && has_cluster(g, entry);
+	entry->allocated = !entry->zero && qc_l2_has_host(g, entry);
 	if (words.entry & QC_L2_RESERVED)
 		return QC_L2_FAULT_RESERVED;
 	if (entry->zero && g->version < 3)
@@ -76,7 +74,7 @@ static enum qc_l2_fault decode_extended(const struct qc_geometry *g, struct qc_l
 		return QC_L2_FAULT_RESERVED;
 	if (entry->allocated & entry->zero)
 		return QC_L2_FAULT_BITMAP_BOTH;
-	if (entry->allocated && !has_cluster(g, entry))
+	if (entry->allocated && !qc_l2_has_host(g, entry))
 		return QC_L2_FAULT_BITMAP_NO_HOST;
 	return QC_L2_FAULT_NONE;
 }
@@ -108,7 +106,7 @@ struct qc_l2_words qc_l2_encode(const struct qc_geometry *g, const struct qc_l2_
 		return words;
 	}
 	assert((entry->host.byte & ~QC_L2_OFFSET_MASK) == 0);
-	assert(!entry->allocated || has_cluster(g, entry));
+	assert(!entry->allocated || qc_l2_has_host(g, entry));
 	assert(((entry->allocated | entry->zero) & ~qc_all_subclusters(g)) == 0);
 	words.entry |= entry->host.byte;
 	if (g->extended_l2)

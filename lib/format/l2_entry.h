@@ -69,6 +69,13 @@ enum qc_l2_fault qc_l2_decode(const struct qc_geometry *g, struct qc_l2_words wo
 /* The words of an entry that decodes without fault. */
 struct qc_l2_words qc_l2_encode(const struct qc_geometry *g, const struct qc_l2_entry *entry);
 
+/*
+ * Whether there is a host cluster behind the entry. Offset 0 says that there is none, except in a data
+ * file, where the guest's first cluster lies there, and COPIED, which is always set in such images,
+ * tells the two apart.
+ */
+bool qc_l2_has_host(const struct qc_geometry *g, const struct qc_l2_entry *entry);
+
 /* A few words for people: "reserved bits are set". */
 const char *qc_l2_fault_text(enum qc_l2_fault fault);
 

@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "format/disk_layout.h"
 #include "format/limits.h"
+#include "image/data_file.h"
 
 /* One walk down a chain. */
 struct walk {
@@ -33,9 +34,14 @@ int qc_image_require_readable(const struct qc_image *image, struct qc_err *err)
 {
 	if (image->header.crypt_method != QC_CRYPT_NONE)
 		return qc_fail(err, QC_E_UNSUPPORTED, "encrypted images cannot be read");
-	if (image->geometry.external_data)
-		return qc_fail(err, QC_E_UNSUPPORTED,
-			       "images with an external data file cannot be read");
+	if (image->data == NULL)
+		return qc_fail(err, QC_E_UNSUPPORTED, "its external data file is not open");
+	if (image->geometry.external_data
+	    && (image->header.incompatible & QC_INCOMPAT_CORRUPT) != 0)
+		return qc_fail(
+			err, QC_E_FORMAT,
+			"the image is marked corrupt, and its data file may be half written; "
+			"see qcowtool recover");
 	return 0;
 }
 
@@ -46,10 +52,21 @@ void qc_layer_close(struct qc_layer *layer)
 	for (; layer != NULL; layer = backing) {
 		backing = layer->backing;
 		qc_image_close(layer->image);
+		qc_file_close(layer->data);
 		qc_file_close(layer->file);
 		free(layer->path);
 		free(layer);
 	}
+}
+
+struct qc_file *qc_layer_data(const struct qc_layer *layer)
+{
+	return layer->image != NULL ? layer->image->data : layer->file;
+}
+
+const char *qc_layer_data_name(const struct qc_layer *layer)
+{
+	return layer->data != NULL ? layer->image->data_file_name : layer->path;
 }
 
 static int probe(struct qc_file *file, enum layer_format *ret, struct qc_err *err)
@@ -80,7 +97,23 @@ static int choose_format(struct qc_file *file, const char *recorded, enum layer_
 	return 0;
 }
 
-static int open_image(struct qc_layer *layer, enum layer_format format,
+/* The file that guest bytes of the layer are read from, unless that is the image itself. */
+static int open_data(struct qc_layer *layer, const char *top_path, const struct qc_chain_open *how,
+		     struct qc_err *err)
+{
+	const struct qc_file_open file = {
+		.lock = how->file.lock == QC_LOCK_FORCE ? QC_LOCK_FORCE : QC_LOCK_READ,
+	};
+	int rc;
+
+	if (!layer->image->geometry.external_data)
+		return 0;
+	rc = qc_data_file_open(layer->image, top_path, how->policy, &file, NULL, &layer->data, err);
+	layer->image->data = layer->data;
+	return rc;
+}
+
+static int open_image(struct qc_layer *layer, enum layer_format format, const char *top_path,
 		      const struct qc_chain_open *how, struct qc_err *err)
 {
 	int rc;
@@ -88,21 +121,22 @@ static int open_image(struct qc_layer *layer, enum layer_format format,
 	rc = qc_image_open(layer->file, NULL, &layer->image, err);
 	if (rc < 0)
 		return rc;
-	if (!how->metadata_only) {
-		rc = qc_image_require_readable(layer->image, err);
-		if (rc < 0)
-			return rc;
-	}
 	if (format == LAYER_PROBED_QCOW2 && layer->image->backing_name != NULL)
 		return qc_fail(err, QC_E_POLICY,
 			       "its format is not recorded, so its own backing file is not opened");
+	if (format == LAYER_PROBED_QCOW2 && layer->image->geometry.external_data)
+		return qc_fail(err, QC_E_POLICY,
+			       "its format is not recorded, so its data file is not opened");
 	layer->disk_bytes = layer->image->header.disk_bytes;
-	return 0;
+	if (how->metadata_only)
+		return 0;
+	rc = open_data(layer, top_path, how, err);
+	return rc < 0 ? rc : qc_image_require_readable(layer->image, err);
 }
 
 /* Finds out what the open file of a layer is. */
-static int set_up_layer(struct qc_layer *layer, const char *recorded,
-			const struct qc_chain_open *how, struct qc_err *err)
+static int set_up_layer(const struct walk *walk, struct qc_layer *layer, const char *recorded,
+			struct qc_err *err)
 {
 	enum layer_format format = LAYER_RAW;
 	int rc;
@@ -111,7 +145,7 @@ static int set_up_layer(struct qc_layer *layer, const char *recorded,
 	if (rc < 0)
 		return rc;
 	if (format != LAYER_RAW)
-		return open_image(layer, format, how, err);
+		return open_image(layer, format, walk->top_path, walk->how, err);
 	/* Disks have whole sectors; the file's last one is filled up with zeroes. */
 	layer->disk_bytes =
 		qc_align_up(qc_min(layer->file->bytes, QC_DISK_BYTES_MAX - QC_SECTOR_BYTES),
@@ -187,7 +221,7 @@ static int open_layer(const struct walk *walk, struct qc_layer *layer, const cha
 	rc = refuse_loop(walk, layer->file, err);
 	if (rc < 0)
 		return rc;
-	return set_up_layer(layer, recorded, walk->how, err);
+	return set_up_layer(walk, layer, recorded, err);
 }
 
 /* Opens the file that `image`, which is at `image_path`, names. */
@@ -256,7 +290,7 @@ int qc_chain_open(const char *path, const struct qc_chain_open *how, struct qc_l
 		return rc;
 	rc = qc_file_posix_open(path, &how->file, &top->file, err);
 	if (rc == 0)
-		rc = open_image(top, LAYER_QCOW2, how, err);
+		rc = open_image(top, LAYER_QCOW2, path, how, err);
 	if (rc == 0)
 		rc = qc_chain_open_backing(top->image, path, how, &top->backing, err);
 	if (rc < 0) {

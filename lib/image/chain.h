@@ -8,7 +8,8 @@
  * written that header.
  *
  * Refused, each with one line: loops, more than QC_CHAIN_DEPTH_MAX layers, formats other than raw
- * and qcow2, files that the policy does not allow, images with a data file or with encryption.
+ * and qcow2, files that the policy does not allow, encrypted images. A data file counts as a
+ * reference too.
  */
 #pragma once
 
@@ -23,6 +24,7 @@
 struct qc_layer {
 	char *path;
 	struct qc_file *file;	  /* owned */
+	struct qc_file *data;	  /* owned; the image's external data file, NULL if it has none */
 	struct qc_image *image;	  /* owned; NULL: a raw file */
 	uint64_t disk_bytes;	  /* what the layer shows; beyond it the ones below do not count */
 	struct qc_layer *backing; /* owned; NULL: zeroes */
@@ -50,5 +52,12 @@ int qc_chain_open_backing(const struct qc_image *image, const char *image_path,
 			  struct qc_err *err);
 void qc_layer_close(struct qc_layer *layer); /* and all below; NULL is fine */
 
-/* Guest bytes are in this image and can be read: no encryption, no external data file. */
+/* The file in which the layer's guest clusters lie, and its name as messages have it. */
+struct qc_file *qc_layer_data(const struct qc_layer *layer);
+const char *qc_layer_data_name(const struct qc_layer *layer);
+
+/*
+ * Guest bytes can be read: their file is open, they are not encrypted, and no interrupted transaction left some of them
+ * to be written to the data file (such an image is marked corrupt until they are).
+ */
 int qc_image_require_readable(const struct qc_image *image, struct qc_err *err);

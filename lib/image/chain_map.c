@@ -24,7 +24,7 @@ static int look_for_hole(struct qc_image *image, struct qc_chain_extent *extent,
 
 	if (!extent->data || extent->compressed || !qc_image_is_thin(image))
 		return 0;
-	rc = qc_map_file(image->file, extent->host.byte, extent->bytes, &data, &bytes, err);
+	rc = qc_map_file(image->data, extent->host.byte, extent->bytes, &data, &bytes, err);
 	if (rc < 0)
 		return rc;
 	extent->zero = !data;

@@ -82,6 +82,7 @@ static int load_header(struct opening *o, struct qc_err *err)
 	if (rc < 0)
 		return rc;
 	qc_header_geometry(&image->header, &image->geometry);
+	image->data = image->geometry.external_data ? NULL : image->file;
 	return verdict(o, err);
 }
 

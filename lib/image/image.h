@@ -43,6 +43,8 @@ enum qc_thin {
 
 struct qc_image {
 	struct qc_file *file; /* borrowed */
+	struct qc_file *data; /* where guest clusters lie: `file`, or an external data file, which
+				 whoever opened it sets; borrowed. NULL: that is not open */
 	struct qc_header header;
 	struct qc_geometry geometry;
 	struct qc_extensions extensions;

@@ -110,6 +110,20 @@ static bool fault_is_harmless(enum qc_l2_fault fault)
 	return fault == QC_L2_FAULT_NONE || fault == QC_L2_FAULT_COPIED_COMPRESSED;
 }
 
+/* In a data file every cluster lies at its guest offset; whoever else says so is not believed. */
+static int require_own_place(const struct qc_geometry *g, const struct qc_l2_entry *entry,
+			     struct qc_guest at, struct qc_err *err)
+{
+	uint64_t expected = qc_align_down(at.byte, g->cluster_bytes);
+
+	if (!g->external_data || !qc_l2_has_host(g, entry) || entry->host.byte == expected)
+		return 0;
+	return qc_fail(err, QC_E_FORMAT,
+		       "L2 entry for guest offset %#" PRIx64
+		       " leads to another offset of the data file, %#" PRIx64,
+		       expected, entry->host.byte);
+}
+
 int qc_map_entry(const struct qc_view *view, struct qc_guest at, struct qc_l2_entry *ret,
 		 struct qc_err *err)
 {
@@ -134,7 +148,7 @@ int qc_map_entry(const struct qc_view *view, struct qc_guest at, struct qc_l2_en
 				       qc_l2_fault_text(fault));
 	}
 	*ret = entry;
-	return 0;
+	return require_own_place(g, &entry, at, err);
 }
 
 static enum qc_extent_kind subcluster_kind(const struct qc_l2_entry *entry, uint32_t index)
@@ -158,7 +172,7 @@ void qc_map_cluster(const struct qc_geometry *g, const struct qc_l2_entry *entry
 		for (end = index + 1; end < g->subclusters; end++)
 			if (subcluster_kind(entry, end) != extent.kind)
 				break;
-		extent.has_host = !qc_host_is_none(entry->host);
+		extent.has_host = qc_l2_has_host(g, entry);
 		if (extent.has_host)
 			extent.host = qc_host(entry->host.byte + in_cluster);
 	}
@@ -181,8 +195,6 @@ static bool expect(const struct qc_geometry *g, const struct qc_extent *extent,
 		entry.allocated = qc_all_subclusters(g);
 	else if (extent->kind == QC_EXTENT_ZERO)
 		entry.zero = qc_all_subclusters(g);
-	if (extent->kind == QC_EXTENT_DATA && !extent->has_host)
-		return false; /* only the first cluster of a data file is at offset 0 */
 	if (extent->has_host) {
 		entry.host = qc_host(extent->host.byte + extent->bytes);
 		if (entry.host.byte > QC_HOST_OFFSET_MAX)

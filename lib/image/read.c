@@ -89,7 +89,7 @@ static int read_extent(struct qc_file *file, const struct qc_layer *backing,
 static int read_some(const struct qc_view *view, struct qc_guest at, void *buffer, size_t length,
 		     size_t *ret_bytes, struct qc_err *err)
 {
-	struct qc_file *file = view->image == NULL ? view->raw : view->image->file;
+	struct qc_file *file = view->image == NULL ? view->raw : view->image->data;
 	struct qc_l2_entry entry;
 	struct qc_extent extent;
 	int rc;
@@ -153,7 +153,7 @@ int qc_read_entry(struct qc_image *image, const struct qc_layer *backing,
 	while (length > 0) {
 		qc_map_cluster(g, entry, qc_in_cluster(g, at.byte), &extent);
 		bytes = qc_min(extent.bytes, length);
-		rc = read_extent(image->file, backing, &extent, at, to, bytes, err);
+		rc = read_extent(image->data, backing, &extent, at, to, bytes, err);
 		if (rc < 0)
 			return rc;
 		at.byte += bytes;

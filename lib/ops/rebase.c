@@ -144,7 +144,7 @@ static int get_old(struct copying *c, uint64_t at, size_t length, struct qc_file
 	}
 	layer = extent.layer ? extent.layer : c->old;
 	if (extent.data && !extent.compressed && extent.bytes == length
-	    && qc_file_posix_map(layer->file, extent.host.byte, length, map)) {
+	    && qc_file_posix_map(qc_layer_data(layer), extent.host.byte, length, map)) {
 		*ret = map->bytes;
 		return 0;
 	}

@@ -94,7 +94,8 @@ static int add_piece(struct scanning *s, uint64_t at, uint64_t end, const struct
 	struct qc_piece piece = {
 		.guest = at,
 		.bytes = end - at,
-		.file = {old->zero ? NULL : old->layer->file, new->zero ? NULL : new->layer->file},
+		.file = {old->zero ? NULL : qc_layer_data(old->layer),
+			 new->zero ? NULL : qc_layer_data(new->layer)},
 		.at = {old->at, new->at},
 		.by_chain = !new->zero && (old->compressed || new->compressed),
 	};

@@ -148,7 +148,7 @@ static const struct hostile cases[] = {
 	 .with = WITH_DATA_FILE,
 	 .edits = {SET(PLACE_L2, 20, 0, 64, UINT64_C(0x4000000000002000))},
 	 .found = "cluster-leaked l2-compressed-external",
-	 .read = "images with an external data file cannot be read",
+	 .read = "its external data file is not open",
 	 .write = "images with an external data file cannot be written to yet"},
 };
 

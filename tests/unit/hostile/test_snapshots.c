@@ -351,7 +351,7 @@ static const struct hostile cases[] = {
 	{.name = "with a data file",
 	 .with = WITH_SNAPSHOT | WITH_DATA_FILE,
 	 .found = "cluster-leaked copied-data snapshot-external-data",
-	 .read = "images with an external data file cannot be read",
+	 .read = "its external data file is not open",
 	 .write = "images with an external data file cannot be written to yet"},
 };
 

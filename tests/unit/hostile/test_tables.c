@@ -226,13 +226,13 @@ static const struct hostile cases[] = {
 	 .with = WITH_DATA_FILE,
 	 .edits = {SET(PLACE_L2, 1, 0, 64, UINT64_C(0x4000000000001000))},
 	 .found = "cluster-leaked l2-compressed-external",
-	 .read = "images with an external data file cannot be read",
+	 .read = "its external data file is not open",
 	 .write = "images with an external data file cannot be written to yet"},
 	{.name = "data file, host 0 without COPIED",
 	 .with = WITH_DATA_FILE,
 	 .edits = {CLEAR(PLACE_L2, 1, 0, 64, UINT64_C(0xffffffffffffffff))},
 	 .found = "cluster-leaked",
-	 .read = "images with an external data file cannot be read",
+	 .read = "its external data file is not open",
 	 .write = "images with an external data file cannot be written to yet"},
 };
 

@@ -204,6 +204,8 @@ static int repair_file(struct check_command *command, struct qc_err *err)
 		.dry_run = common->dry_run,
 		.no_sync = common->no_sync,
 		.stop = interrupt_catch(),
+		.opened = lock_down_opened,
+		.opened_context = common,
 	};
 	const struct qc_finding_sink before = {take_finding, command};
 	const struct qc_finding_sink after = {take_repaired, command};

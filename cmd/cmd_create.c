@@ -9,6 +9,7 @@
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/create_options.h"
+#include "cmd/lock_down.h"
 #include "cmd/new_file.h"
 #include "cmd/size.h"
 #include "image/chain.h"
@@ -65,7 +66,7 @@ static const struct command_syntax syntax = {
 	.doc = "Makes a new image of SIZE, or of the size of its backing file.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_QUIET | COMMON_NO_SYNC | COMMON_FORCE_SHARE,
+	.accepts = COMMON_QUIET | COMMON_NO_SYNC | COMMON_FORCE_SHARE | COMMON_NO_SANDBOX,
 };
 
 /* The line that qemu-img prints, for those who read it. */
@@ -141,8 +142,8 @@ static int hold_old(const char *path, struct qc_file **ret, struct qc_err *err)
 	return qc_file_posix_open(path, &how, ret, err);
 }
 
-static int write_image(const struct qc_create *how, const char *path, bool replace, bool no_sync,
-		       struct qc_err *err)
+static int write_image(const struct qc_create *how, const char *path, bool replace,
+		       const struct common_options *common, struct qc_err *err)
 {
 	struct qc_create rounded = *how;
 	struct qc_file *file;
@@ -153,9 +154,10 @@ static int write_image(const struct qc_create *how, const char *path, bool repla
 	rc = qc_create_check(&rounded, err);
 	if (rc < 0)
 		return rc;
-	rc = qc_file_posix_create(path, no_sync, &file, err);
+	rc = qc_file_posix_create(path, common->no_sync, &file, err);
 	if (rc < 0)
 		return rc;
+	lock_down_but_publish(common, file);
 	rc = qc_create_write(&rounded, file, err);
 	if (rc == 0)
 		rc = qc_file_posix_publish(file, path, replace, err);
@@ -177,7 +179,7 @@ static int create(struct create_line *c, const struct command_line *line, struct
 		rc = use_backing(&c->options.how, line->argument[1] != NULL, line->argument[0], old,
 				 &line->common, err);
 	if (rc == 0)
-		rc = write_image(&c->options.how, target, c->force, line->common.no_sync, err);
+		rc = write_image(&c->options.how, target, c->force, &line->common, err);
 	qc_file_close(old);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
+#include "cmd/lock_down.h"
 #include "cmd/size.h"
 #include "ops/decompress.h"
 
@@ -53,7 +54,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_TRUST_REFCOUNTS | COMMON_JOBS,
+		   | COMMON_TRUST_REFCOUNTS | COMMON_JOBS | COMMON_NO_SANDBOX,
 };
 
 struct outcome {
@@ -73,6 +74,8 @@ static int decompress(const struct command_line *line, const struct qc_decompres
 		.no_backing = true,
 		.dry_run = line->common.dry_run,
 		.no_sync = line->common.no_sync,
+		.opened = lock_down_opened,
+		.opened_context = &line->common,
 	};
 	struct qc_edit *edit;
 	int status;

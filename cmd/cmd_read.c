@@ -126,16 +126,19 @@ static int settle_range(struct read_options *o, uint64_t disk_bytes, struct qc_e
 		       o->at, o->length, disk_bytes);
 }
 
-static int read_view(const struct opened_view *opened, struct read_options *o, struct qc_err *err)
+static int read_view(const struct opened_view *opened, struct read_options *o,
+		     const struct common_options *common, struct qc_err *err)
 {
 	int rc;
 
 	rc = settle_range(o, opened->view.disk_bytes, err);
 	if (rc < 0)
 		return rc;
-	if (o->output_file == NULL)
+	if (o->output_file == NULL) {
+		lock_down(common);
 		return read_to_stdout(&opened->view, o, err);
-	rc = read_to_file(opened, o->at, o->length, o->output_file, err);
+	}
+	rc = read_to_file(opened, o->at, o->length, o->output_file, common, err);
 	return rc < 0 ? qc_err_context(err, "'%s'", o->output_file) : 0;
 }
 
@@ -153,9 +156,7 @@ int cmd_read(int argc, char **argv)
 		return command_usage(line.name, "--hex goes to stdout, not to a file");
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
-	if (o.output_file == NULL) /* which is created and published under names of its own */
-		lock_down(&line.common);
-	rc = read_view(&opened, &o, &err);
+	rc = read_view(&opened, &o, &line.common, &err);
 	opened_view_close(&opened);
 	return rc < 0 ? command_fail(line.name, line.argument[0], &err) : EXIT_DONE;
 }

@@ -9,6 +9,7 @@
 #include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
+#include "cmd/lock_down.h"
 #include "ops/rebase.h"
 
 enum {
@@ -65,7 +66,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_TRUST_REFCOUNTS,
+		   | COMMON_TRUST_REFCOUNTS | COMMON_NO_SANDBOX,
 };
 
 struct outcome {
@@ -94,6 +95,8 @@ static int rebase(const struct command_line *line, struct qc_rebase *r, struct o
 
 	r->policy = line->common.chain;
 	r->stop = how.txn.stop;
+	r->opened = lock_down_opened;
+	r->opened_context = &line->common;
 	if ((status = qc_edit_open(line->argument[0], &how, &edit, err)) < 0)
 		return status;
 	ret->past = edit->past;

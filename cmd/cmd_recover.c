@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/emit.h"
+#include "cmd/lock_down.h"
 #include "format/disk_layout.h"
 #include "image/image.h"
 #include "io/file_posix.h"
@@ -18,7 +19,8 @@ static const struct command_syntax syntax = {
 	.most = 1,
 	.doc = "Shows the journal that an interrupted transaction left in IMAGE, and finishes the "
 	       "transaction or drops it. With -n nothing is changed.",
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_DRY_RUN | COMMON_NO_SYNC,
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_DRY_RUN | COMMON_NO_SYNC
+		   | COMMON_NO_SANDBOX,
 };
 
 /* The fields of sector 0 that a transaction can switch. */
@@ -229,6 +231,7 @@ int cmd_recover(int argc, char **argv)
 	how.no_sync = line.common.no_sync;
 	status = qc_file_posix_open(line.argument[0], &how, &file, &err);
 	if (status == 0) {
+		lock_down(&line.common);
 		status = recover(&line, file, &err);
 		qc_file_close(file);
 	}

@@ -11,6 +11,7 @@
 #include "cmd/emit.h"
 #include "cmd/info_value.h"
 #include "cmd/interrupt.h"
+#include "cmd/lock_down.h"
 #include "io/file_posix.h"
 #include "ops/edit.h"
 #include "txn/snapshot.h"
@@ -24,7 +25,7 @@ static const struct command_syntax syntax = {
 	.doc = "Internal snapshots of the disk in IMAGE. An id is looked for first, then a name. After "
 	       "apply the disk is what it was when the snapshot was taken, its size included.",
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_DRY_RUN
-		   | COMMON_NO_SYNC | COMMON_TRUST_REFCOUNTS,
+		   | COMMON_NO_SYNC | COMMON_TRUST_REFCOUNTS | COMMON_NO_SANDBOX,
 };
 
 /* One change: what it is called, what it takes, what it does. */
@@ -130,8 +131,10 @@ static int run_list(const struct command_line *line)
 	int status;
 
 	status = qc_file_posix_open(path, &how, &file, &err);
-	if (status == 0)
+	if (status == 0) {
+		lock_down(&line->common);
 		status = qc_image_open(file, NULL, &image, &err);
+	}
 	if (status == 0 && !line->common.quiet)
 		status = print_list(image, &line->common, &err);
 	qc_image_close(image);
@@ -153,6 +156,8 @@ static int edit(const struct command_line *line, const struct verb *verb, struct
 		.no_backing = true,
 		.dry_run = line->common.dry_run,
 		.no_sync = line->common.no_sync,
+		.opened = lock_down_opened,
+		.opened_context = &line->common,
 	};
 	struct qc_edit *edit;
 	int status;

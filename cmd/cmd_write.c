@@ -11,6 +11,7 @@
 #include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
+#include "cmd/lock_down.h"
 #include "cmd/patches.h"
 #include "format/limits.h"
 #include "io/file_posix.h"
@@ -82,7 +83,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_TRUST_REFCOUNTS,
+		   | COMMON_TRUST_REFCOUNTS | COMMON_NO_SANDBOX,
 };
 
 static int collect(const struct write_options *o, struct patches *ret, struct qc_err *err)
@@ -145,8 +146,7 @@ static int write_fill(struct qc_txn *txn, const struct patch *patch, struct qc_e
 	return status;
 }
 
-static int write_file(struct qc_txn *txn, const struct patch *patch, struct qc_file *file,
-		      struct qc_err *err)
+static int write_file(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
 {
 	QC_AUTOFREE uint8_t *bytes = malloc(COPY_BYTES);
 	size_t now;
@@ -156,30 +156,11 @@ static int write_file(struct qc_txn *txn, const struct patch *patch, struct qc_f
 		return qc_fail_memory(err);
 	for (uint64_t done = 0; status == 0 && done < patch->length; done += now) {
 		now = next_chunk(patch, done);
-		status = qc_file_read(file, done, bytes, now, err);
+		status = qc_file_read(patch->file, done, bytes, now, err);
 		if (status < 0)
 			return qc_err_context(err, "%s", patch->path);
 		status = qc_txn_write(txn, qc_guest(patch->at + done), bytes, now, err);
 	}
-	return status;
-}
-
-static int write_path(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
-{
-	static const struct qc_file_open how = {.lock = QC_LOCK_NONE};
-	struct qc_file *file;
-	int status;
-
-	if (patch->spool)
-		return write_file(txn, patch, patch->spool, err);
-	if ((status = qc_file_posix_open(patch->path, &how, &file, err)) < 0)
-		return qc_err_context(err, "%s", patch->path);
-	if (file->bytes != patch->length)
-		status =
-			qc_fail(err, QC_E_CHANGED, "%s: its length changed meanwhile", patch->path);
-	else
-		status = write_file(txn, patch, file, err);
-	qc_file_close(file);
 	return status;
 }
 
@@ -189,7 +170,7 @@ static int apply_one(struct qc_txn *txn, const struct patch *patch, struct qc_er
 
 	switch (patch->word) {
 	case PATCH_FILE:
-		return write_path(txn, patch, err);
+		return write_file(txn, patch, err);
 	case PATCH_FILL:
 		return write_fill(txn, patch, err);
 	case PATCH_ZERO:
@@ -231,6 +212,8 @@ static int edit(const char *path, const struct patches *patches, const struct wr
 		.policy = common->chain,
 		.dry_run = common->dry_run,
 		.no_sync = common->no_sync,
+		.opened = lock_down_opened,
+		.opened_context = common,
 	};
 	struct qc_edit *edit;
 	int status;
@@ -280,6 +263,7 @@ static int run(const struct command_line *line, const struct write_options *o,
 	struct qc_err err;
 	int status;
 
+	qc_file_posix_allow_many(); /* every file of a script is open at once */
 	if ((status = collect(o, patches, &err)) < 0)
 		return status == -QC_E_ARGUMENT ? command_usage(line->name, "%s", err.text)
 						: command_fail(line->name, NULL, &err);

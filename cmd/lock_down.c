@@ -17,10 +17,20 @@
 #define CAN_LOCK_DOWN 1
 #endif
 
-void lock_down(const struct common_options *common)
+void lock_down_but_publish(const struct common_options *common, const struct qc_file *file)
 {
 	if (common->no_sandbox || !CAN_LOCK_DOWN)
 		return;
 	tzset(); /* reads a file, once, if any date is to be shown in local time */
-	qc_sandbox_lock();
+	qc_sandbox_lock(file);
+}
+
+void lock_down(const struct common_options *common)
+{
+	lock_down_but_publish(common, NULL);
+}
+
+void lock_down_opened(const void *common)
+{
+	lock_down(common);
 }

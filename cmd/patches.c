@@ -101,10 +101,10 @@ static int spool(FILE *stream, struct patch *patch, struct qc_err *err)
 	size_t got;
 	int status;
 
-	if ((status = qc_file_posix_temporary(&patch->spool, err)) < 0)
+	if ((status = qc_file_posix_temporary(&patch->file, err)) < 0)
 		return status;
 	while ((got = fread(buffer, 1, sizeof(buffer), stream)) > 0) {
-		status = qc_file_write(patch->spool, patch->length, buffer, got, err);
+		status = qc_file_write(patch->file, patch->length, buffer, got, err);
 		if (status < 0)
 			return qc_err_context(err, "temporary file");
 		patch->length += got;
@@ -112,16 +112,15 @@ static int spool(FILE *stream, struct patch *patch, struct qc_err *err)
 	return ferror(stream) ? qc_fail_errno(err, errno, "%s", patch->path) : 0;
 }
 
-static int measure_file(struct patch *patch, struct qc_err *err)
+/* Opened once, so that what was measured is what will be read. */
+static int open_source(struct patch *patch, struct qc_err *err)
 {
 	static const struct qc_file_open how = {.lock = QC_LOCK_NONE};
-	struct qc_file *file;
-	int status = qc_file_posix_open(patch->path, &how, &file, err);
+	int status = qc_file_posix_open(patch->path, &how, &patch->file, err);
 
 	if (status < 0)
 		return qc_err_context(err, "%s", patch->path);
-	patch->length = file->bytes;
-	qc_file_close(file);
+	patch->length = patch->file->bytes;
 	return 0;
 }
 
@@ -142,7 +141,7 @@ static int parse_file(struct patches *patches, const char *path, struct patch *p
 		return spool(stdin, patch, err);
 	}
 	if (stat(path, &info) == 0 && (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode)))
-		return measure_file(patch, err);
+		return open_source(patch, err);
 	stream = fopen(path, "re");
 	if (!stream)
 		return qc_fail_errno(err, errno, "%s", path);
@@ -157,7 +156,7 @@ static void clear_patch(struct patch *patch)
 {
 	free(patch->bytes);
 	free(patch->path);
-	qc_file_close(patch->spool);
+	qc_file_close(patch->file);
 }
 
 void patches_clear(struct patches *patches)

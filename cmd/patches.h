@@ -27,13 +27,13 @@ enum patch_word {
 };
 
 struct patch {
-	enum patch_word word;  /* never PATCH_AT */
-	uint64_t at;	       /* guest bytes */
-	uint64_t length;       /* bytes */
-	uint8_t *bytes;	       /* hex, text, expect; owned */
-	uint8_t fill;	       /* fill */
-	char *path;	       /* file; owned */
-	struct qc_file *spool; /* file: its contents, if it can be read only once; owned */
+	enum patch_word word; /* never PATCH_AT */
+	uint64_t at;	      /* guest bytes */
+	uint64_t length;      /* bytes */
+	uint8_t *bytes;	      /* hex, text, expect; owned */
+	uint8_t fill;	      /* fill */
+	char *path;	      /* file; owned */
+	struct qc_file *file; /* file: its contents; owned */
 };
 
 struct patches {

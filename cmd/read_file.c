@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "cmd/lock_down.h"
 #include "cmd/new_file.h"
 #include "image/chain_map.h"
 #include "image/read.h"
@@ -100,7 +101,7 @@ static int copy(const struct qc_view *view, uint64_t at, uint64_t length, struct
 }
 
 int read_to_file(const struct opened_view *opened, uint64_t at, uint64_t length, const char *path,
-		 struct qc_err *err)
+		 const struct common_options *common, struct qc_err *err)
 {
 	QC_AUTOFREE char *target = NULL;
 	bool exists = false;
@@ -115,6 +116,7 @@ int read_to_file(const struct opened_view *opened, uint64_t at, uint64_t length,
 	rc = qc_file_posix_create(target, false, &file, err);
 	if (rc < 0)
 		return rc;
+	lock_down_but_publish(common, file);
 	rc = qc_file_resize(file, length, err);
 	if (rc == 0)
 		rc = copy(&opened->view, at, length, file, err);

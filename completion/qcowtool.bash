@@ -20,7 +20,7 @@ _qcowtool_table() {
 		info map create write rebase snapshot-cow decompress check recover: -q --quiet
 		info map read create snapshot-cow check: -U --force-share
 		info map read write rebase: --chain=
-		info map read check: --no-sandbox
+		info map read create write rebase snapshot-cow decompress check recover: --no-sandbox
 		write rebase snapshot-cow decompress check recover: -n --dry-run
 		create write rebase snapshot-cow decompress check recover: --no-sync
 		write rebase snapshot-cow decompress: --trust-refcounts

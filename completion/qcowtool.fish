@@ -87,7 +87,7 @@ complete -c qcowtool -n '__qcowtool_is info map write rebase snapshot-cow decomp
 complete -c qcowtool -n '__qcowtool_is info map create write rebase snapshot-cow decompress check recover' -s q -l quiet -d 'Print no result'
 complete -c qcowtool -n '__qcowtool_is info map read create snapshot-cow check' -s U -l force-share -d 'Read even while in use'
 complete -c qcowtool -n '__qcowtool_is info map read write rebase' -l chain -x -a 'none dir any' -d 'Which backing files may be opened'
-complete -c qcowtool -n '__qcowtool_is info map read check' -l no-sandbox -d 'Do not lock the process down'
+complete -c qcowtool -n '__qcowtool_is info map read create write rebase snapshot-cow decompress check recover' -l no-sandbox -d 'Do not lock the process down'
 complete -c qcowtool -n '__qcowtool_is write rebase snapshot-cow decompress check recover' -s n -l dry-run -d 'Do everything but commit'
 complete -c qcowtool -n '__qcowtool_is create write rebase snapshot-cow decompress check recover' -l no-sync -d 'Skip every sync'
 complete -c qcowtool -n '__qcowtool_is write rebase snapshot-cow decompress' -l trust-refcounts -d 'Skip the walk over all tables'

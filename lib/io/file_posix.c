@@ -15,6 +15,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -254,6 +255,16 @@ int qc_file_posix_open(const char *path, const struct qc_file_open *how, struct 
 	}
 	close(fd);
 	return -(int)err->code;
+}
+
+void qc_file_posix_allow_many(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 bool qc_file_posix_identity(const struct qc_file *file, struct qc_file_identity *ret)

@@ -54,6 +54,9 @@ int qc_file_posix_temporary(struct qc_file **ret, struct qc_err *err);
 int qc_file_posix_reserve(struct qc_file *file, uint64_t offset, uint64_t length,
 			  struct qc_err *err);
 
+/* Lets this process have as many files open at once as the system allows it. */
+void qc_file_posix_allow_many(void);
+
 /* Identity of a file that this backend opened; false for other backends. */
 bool qc_file_posix_identity(const struct qc_file *file, struct qc_file_identity *ret);
 

@@ -14,6 +14,8 @@
 
 #include <linux/landlock.h>
 
+#include "io/file_posix_impl.h"
+
 #ifdef QC_HAVE_SECCOMP
 #include <seccomp.h>
 #endif
@@ -51,7 +53,18 @@ unsigned int qc_sandbox_limit(void)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? QC_SANDBOX_LIMITS : 0;
 }
 
+/* The folder in which a file waits for its name; -1 for none. */
+static int folder_of(const struct qc_file *to_publish)
+{
+	const struct qc_file_posix *p = to_publish ? qc_file_posix_of(to_publish) : NULL;
+
+	return p ? p->folder_fd : -1;
+}
+
 /* --- Landlock --- */
+
+/* LANDLOCK_ACCESS_FS_REFER, which older headers lack: names may move, as long as they stay inside. */
+#define RIGHT_REFER (UINT64_C(1) << 13)
 
 /*
  * The structure as the newest kernel that is known here has it; older headers lack its end, and older
@@ -68,7 +81,7 @@ static int landlock_version(void)
 	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 }
 
-/* All that a version can forbid, and no rule that allows any of it. */
+/* All that a version can forbid. */
 static struct ruleset forbid_all(int version)
 {
 	static const unsigned int fs_rights[] = {0, 13, 14, 15, 15, 16};
@@ -82,7 +95,21 @@ static struct ruleset forbid_all(int version)
 	return all;
 }
 
-static bool lock_paths(void)
+/* The only rule: names in that folder come and go. What they are names of cannot be opened. */
+static bool allow_names(int ruleset_fd, int folder_fd, uint64_t handled)
+{
+	const struct landlock_path_beneath_attr names = {
+		.allowed_access = handled
+				  & (LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE
+				     | RIGHT_REFER),
+		.parent_fd = folder_fd,
+	};
+
+	return syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &names, 0)
+	       == 0;
+}
+
+static bool lock_paths(int folder_fd)
 {
 	int version = landlock_version();
 	struct ruleset all;
@@ -95,7 +122,8 @@ static bool lock_paths(void)
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
 	if (fd < 0)
 		return false;
-	locked = syscall(SYS_landlock_restrict_self, fd, 0) == 0;
+	locked = (folder_fd < 0 || allow_names(fd, folder_fd, all.handled_access_fs))
+		 && syscall(SYS_landlock_restrict_self, fd, 0) == 0;
 	close(fd);
 	return locked;
 }
@@ -120,6 +148,7 @@ static const int allowed[] = {
 	SCMP_SYS(fstat),
 	SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),
+	SCMP_SYS(sync_file_range),
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(fallocate),
 	SCMP_SYS(fadvise64),
@@ -183,11 +212,26 @@ static bool allow_terminal(scmp_filter_ctx filter)
 			  == 0;
 }
 
+/* What gives a file its name: in that folder, as far as a filter that sees no paths can tell. */
+static bool allow_publishing(scmp_filter_ctx filter, int folder_fd)
+{
+	const scmp_datum_t folder = (scmp_datum_t)(unsigned int)folder_fd;
+	const struct scmp_arg_cmp first = SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, folder);
+	const struct scmp_arg_cmp third = SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX, folder);
+	const uint32_t allow = SCMP_ACT_ALLOW;
+
+	return seccomp_rule_add(filter, allow, SCMP_SYS(linkat), 1, third) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(renameat), 2, first, third) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(renameat2), 2, first, third) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(unlinkat), 1, first) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(newfstatat), 1, first) == 0;
+}
+
 /*
  * What is not on the list fails and does not kill: a newer C library may try a call that did not
  * exist when the list was made, and knows what to do without.
  */
-static bool lock_calls(void)
+static bool lock_calls(int folder_fd)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	bool locked = filter != NULL;
@@ -195,22 +239,25 @@ static bool lock_calls(void)
 	for (size_t i = 0; locked && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		locked = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0) == 0;
 	locked = locked && allow_threads(filter) && allow_fstat(filter) && allow_terminal(filter)
+		 && (folder_fd < 0 || allow_publishing(filter, folder_fd))
 		 && seccomp_load(filter) == 0;
 	seccomp_release(filter);
 	return locked;
 }
 #else
-static bool lock_calls(void)
+static bool lock_calls(int folder_fd)
 {
+	(void)folder_fd;
 	return false;
 }
 #endif
 
-unsigned int qc_sandbox_lock(void)
+unsigned int qc_sandbox_lock(const struct qc_file *to_publish)
 {
-	unsigned int parts = lock_paths() ? QC_SANDBOX_LANDLOCK : 0;
+	int folder_fd = folder_of(to_publish);
+	unsigned int parts = lock_paths(folder_fd) ? QC_SANDBOX_LANDLOCK : 0;
 
-	return parts | (lock_calls() ? QC_SANDBOX_SECCOMP : 0);
+	return parts | (lock_calls(folder_fd) ? QC_SANDBOX_SECCOMP : 0);
 }
 
 unsigned int qc_sandbox_offers(void)

@@ -6,11 +6,14 @@
  * Calling sequence
  *	qc_sandbox_limit();	before the first byte is read
  *	...			all files are opened
- *	qc_sandbox_lock();	from here on, for good: no file, socket or program can be opened
+ *	qc_sandbox_lock(NULL);	from here on, for good: no file, socket or program can be opened
  *
- * What stays possible is work on open files and memory, threads of this process, and its end.
+ * What stays possible is work on open files and memory, threads of this process, and its end; and, if
+ * a new file is to get its name yet, to link, rename and unlink names in the one folder of that file.
  */
 #pragma once
+
+#include "io/file.h"
 
 enum qc_sandbox_part {
 	QC_SANDBOX_LIMITS = 1 << 0,   /* no core file, a bounded address space, no new privileges */
@@ -20,7 +23,7 @@ enum qc_sandbox_part {
 
 /* Returns the parts that took effect. */
 unsigned int qc_sandbox_limit(void);
-unsigned int qc_sandbox_lock(void);
+unsigned int qc_sandbox_lock(const struct qc_file *to_publish); /* NULL: nothing is */
 
 /* The parts that this build on this machine would use; changes nothing. */
 unsigned int qc_sandbox_offers(void);

@@ -100,7 +100,11 @@ static int rebuild(struct qc_edit *edit, struct qc_file *file,
 		   const struct qc_edit_options *options, struct qc_err *err)
 {
 	const struct qc_finding_sink nobody = {take_nothing, NULL};
-	const struct qc_txn_options how = {.repair = true, .stop = options->txn.stop};
+	const struct qc_txn_options how = {
+		.repair = true,
+		.stop = options->txn.stop,
+		.spool = edit->spool,
+	};
 	struct qc_check_result found;
 	struct qc_txn_report report;
 	int status;
@@ -128,27 +132,65 @@ static bool is_dirty(const struct qc_image *image)
 	       == QC_INCOMPAT_DIRTY;
 }
 
-static int open_all(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
-		    struct qc_err *err)
+static int open_backing(struct qc_edit *edit, const char *path,
+			const struct qc_edit_options *options, struct qc_err *err)
 {
-	struct qc_chain_open chain = {.policy = options->policy, .file.lock = QC_LOCK_READ};
-	struct qc_file *file;
+	const struct qc_chain_open chain = {
+		.policy = options->policy,
+		.file.lock = QC_LOCK_READ,
+		.top_file = edit->file,
+	};
+
+	if (options->no_backing)
+		return 0;
+	return qc_chain_open_backing(edit->image, path, &chain, &edit->backing, err);
+}
+
+static int begin_txn(struct qc_edit *edit, const struct qc_edit_options *options,
+		     struct qc_err *err)
+{
+	struct qc_txn_options txn = options->txn;
+
+	if (!txn.spool)
+		txn.spool = edit->spool;
+	return qc_txn_begin(edit->image, edit->backing, &txn, &edit->txn, err);
+}
+
+/* Everything once the image's file is open. */
+static int begin(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
+		 struct qc_err *err)
+{
+	struct qc_file *file = edit->overlay ? edit->overlay : edit->file;
 	int status;
 
-	if ((status = open_file(edit, path, options, err)) < 0)
-		return status;
-	chain.top_file = edit->file;
-	file = edit->overlay ? edit->overlay : edit->file;
 	if ((status = recover(edit, file, options->txn.repair, err)) < 0
-	    || (status = open_image(edit, file, options->txn.repair, err)) < 0)
+	    || (status = open_image(edit, file, options->txn.repair, err)) < 0
+	    || (status = open_backing(edit, path, options, err)) < 0)
 		return status;
+	if (options->opened)
+		options->opened(options->opened_context);
 	if (!options->txn.repair && is_dirty(edit->image)
 	    && (status = rebuild(edit, file, options, err)) < 0)
 		return status;
-	if (!options->no_backing
-	    && (status = qc_chain_open_backing(edit->image, path, &chain, &edit->backing, err)) < 0)
-		return status;
-	return qc_txn_begin(edit->image, edit->backing, &options->txn, &edit->txn, err);
+	return begin_txn(edit, options, err);
+}
+
+static void open_spool(struct qc_edit *edit)
+{
+	struct qc_err ignored;
+
+	if (qc_file_posix_temporary(&edit->spool, &ignored) < 0)
+		edit->spool = NULL; /* hardly any transaction needs one */
+}
+
+/* Consumes the edit if it cannot begin. */
+static int finish_opening(struct qc_edit *take_edit, int status, struct qc_edit **ret)
+{
+	if (status < 0)
+		qc_edit_close(take_edit);
+	else
+		*ret = take_edit;
+	return status;
 }
 
 int qc_edit_open(const char *path, const struct qc_edit_options *options, struct qc_edit **ret,
@@ -159,12 +201,24 @@ int qc_edit_open(const char *path, const struct qc_edit_options *options, struct
 
 	if (!edit)
 		return qc_fail_memory(err);
-	status = open_all(edit, path, options, err);
-	if (status < 0)
-		qc_edit_close(edit);
-	else
-		*ret = edit;
-	return status;
+	status = open_file(edit, path, options, err);
+	if (status == 0) {
+		open_spool(edit);
+		status = begin(edit, path, options, err);
+	}
+	return finish_opening(edit, status, ret);
+}
+
+int qc_edit_begin(struct qc_file *file, const char *path, const struct qc_edit_options *options,
+		  struct qc_edit **ret, struct qc_err *err)
+{
+	struct qc_edit *edit = calloc(1, sizeof(*edit));
+
+	if (!edit)
+		return qc_fail_memory(err);
+	edit->file = file;
+	edit->borrowed = true;
+	return finish_opening(edit, begin(edit, path, options, err), ret);
 }
 
 int qc_edit_commit(struct qc_edit *edit, struct qc_txn_report *ret, struct qc_err *err)
@@ -184,7 +238,7 @@ int qc_edit_again(struct qc_edit *edit, const struct qc_edit_options *options, s
 	edit->image = NULL;
 	if ((status = qc_image_open(file, NULL, &edit->image, err)) < 0)
 		return status;
-	return qc_txn_begin(edit->image, edit->backing, &options->txn, &edit->txn, err);
+	return begin_txn(edit, options, err);
 }
 
 void qc_edit_close(struct qc_edit *edit)
@@ -194,7 +248,9 @@ void qc_edit_close(struct qc_edit *edit)
 	qc_txn_abort(edit->txn);
 	qc_layer_close(edit->backing);
 	qc_image_close(edit->image);
+	qc_file_close(edit->spool);
 	qc_file_close(edit->overlay);
-	qc_file_close(edit->file);
+	if (!edit->borrowed)
+		qc_file_close(edit->file);
 	free(edit);
 }

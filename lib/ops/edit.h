@@ -30,6 +30,10 @@ struct qc_edit_options {
 	bool no_backing; /* for edits that read no guest bytes: the chain stays closed */
 	bool dry_run;
 	bool no_sync;
+
+	/* Called once no other file will be opened, before the image's tables are walked; or NULL. */
+	void (*opened)(const void *context);
+	const void *opened_context;
 };
 
 /* What had to be done before the transaction could begin; for the caller to say. */
@@ -42,6 +46,8 @@ struct qc_edit_past {
 struct qc_edit {
 	struct qc_file *file;	 /* the image's */
 	struct qc_file *overlay; /* what the transaction sees in a dry run, else NULL */
+	struct qc_file *spool;	 /* for the transaction; NULL if there is no place for one */
+	bool borrowed;		 /* the file is the caller's */
 	struct qc_image *image;
 	struct qc_layer *backing; /* NULL: none */
 	struct qc_txn *txn;	  /* NULL once it has ended */
@@ -50,6 +56,13 @@ struct qc_edit {
 
 int qc_edit_open(const char *path, const struct qc_edit_options *options, struct qc_edit **ret,
 		 struct qc_err *err);
+
+/*
+ * Likewise on a file that is open already, and stays the caller's; `path` is where it is. Opens
+ * nothing but the backing chain. A dry run is up to the caller, who passes an overlay then.
+ */
+int qc_edit_begin(struct qc_file *file, const char *path, const struct qc_edit_options *options,
+		  struct qc_edit **ret, struct qc_err *err);
 
 /* Ends the transaction. In a dry run the report says what would have happened. */
 int qc_edit_commit(struct qc_edit *edit, struct qc_txn_report *ret, struct qc_err *err);

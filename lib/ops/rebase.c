@@ -346,6 +346,8 @@ int qc_rebase(struct qc_edit *edit, const char *path, const struct qc_rebase *re
 		status = open_new_chain(edit, path, rebase, &new, err);
 	else if (rebase->name)
 		status = refuse_itself(edit, path, rebase, err);
+	if (status == 0 && rebase->opened)
+		rebase->opened(rebase->opened_context);
 	if (status == 0)
 		status = qc_rebase_onto(edit, new, rebase, ret, err);
 	qc_layer_close(new);

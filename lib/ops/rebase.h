@@ -30,6 +30,10 @@ struct qc_rebase {
 	bool compress; /* store compressed; what the edit was opened with */
 	enum qc_chain_policy policy;
 	const volatile sig_atomic_t *stop; /* as in struct qc_txn_options */
+
+	/* Called once no other file will be opened; or NULL. */
+	void (*opened)(const void *context);
+	const void *opened_context;
 };
 
 struct qc_rebase_report {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/repair.h"
 
+#include "io/file_overlay.h"
+#include "io/file_posix.h"
 #include "ops/edit.h"
 #include "ops/mend.h"
 
@@ -16,26 +18,13 @@ static bool is_sound(const struct qc_check_result *result)
 	       && result->check_errors == 0;
 }
 
-static int open_edit(const char *path, const struct qc_repair_options *options, bool trial,
-		     struct qc_edit **ret, struct qc_err *err)
-{
-	const struct qc_edit_options how = {
-		.txn = {.repair = true, .stop = options->stop},
-		.no_backing = true,
-		.dry_run = options->dry_run || trial,
-		.no_sync = options->no_sync,
-	};
-
-	return qc_edit_open(path, &how, ret, err);
-}
-
 /* One pass over an opened image: found, mended, committed, checked again. */
 static int pass(struct qc_edit *edit, const struct qc_repair_options *options,
 		const struct qc_finding_sink *before, const struct qc_finding_sink *after,
 		struct qc_repair_report *ret, struct qc_err *err)
 {
 	const struct qc_check_options how = {0};
-	struct qc_file *file = edit->overlay ? edit->overlay : edit->file;
+	struct qc_file *file = edit->file;
 	struct qc_txn_report committed = {0};
 	int status = qc_mend(file, edit->txn, options->leaks_only, before, &ret->found, err);
 
@@ -50,20 +39,44 @@ static int pass(struct qc_edit *edit, const struct qc_repair_options *options,
 	return ret->changed ? qc_check_run(file, &how, after, &ret->after, err) : 0;
 }
 
-static int run(const char *path, const struct qc_repair_options *options, bool trial,
-	       const struct qc_finding_sink *before, const struct qc_finding_sink *after,
-	       struct qc_repair_report *ret, struct qc_err *err)
+/* Repairs the file, or what an overlay shows of it. */
+static int run(struct qc_file *file, const struct qc_repair_files *files,
+	       const struct qc_repair_options *options, const struct qc_finding_sink *before,
+	       const struct qc_finding_sink *after, struct qc_repair_report *ret,
+	       struct qc_err *err)
 {
+	const struct qc_edit_options how = {
+		.txn = {.repair = true, .stop = options->stop, .spool = files->spool},
+		.no_backing = true,
+	};
 	struct qc_repair_report report = {0};
 	struct qc_edit *edit;
 	int status;
 
-	if ((status = open_edit(path, options, trial, &edit, err)) < 0)
+	if ((status = qc_edit_begin(file, NULL, &how, &edit, err)) < 0)
 		return status;
 	status = pass(edit, options, before, after, &report, err);
 	qc_edit_close(edit);
 	if (status == 0)
 		*ret = report;
+	return status;
+}
+
+/* The same beside the file, which stays as it is. */
+static int run_aside(struct qc_repair_files *files, unsigned int scratch,
+		     const struct qc_repair_options *options, const struct qc_finding_sink *before,
+		     const struct qc_finding_sink *after, struct qc_repair_report *ret,
+		     struct qc_err *err)
+{
+	struct qc_file *changes = files->scratch[scratch];
+	struct qc_file *overlay;
+	int status;
+
+	files->scratch[scratch] = NULL;
+	if ((status = qc_file_overlay_open(files->image, changes, &overlay, err)) < 0)
+		return status;
+	status = run(overlay, files, options, before, after, ret, err);
+	qc_file_close(overlay);
 	return status;
 }
 
@@ -83,13 +96,13 @@ static bool is_worth_it(const struct qc_repair_report *trial)
 		   || trial->after.leaks < trial->found.leaks);
 }
 
-int qc_repair(const char *path, const struct qc_repair_options *options,
-	      const struct qc_finding_sink *before, const struct qc_finding_sink *after,
-	      struct qc_repair_report *ret, struct qc_err *err)
+int qc_repair_file(struct qc_repair_files *files, const struct qc_repair_options *options,
+		   const struct qc_finding_sink *before, const struct qc_finding_sink *after,
+		   struct qc_repair_report *ret, struct qc_err *err)
 {
 	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_repair_report trial;
-	int status = run(path, options, true, before, &nobody, &trial, err);
+	int status = run_aside(files, 0, options, before, &nobody, &trial, err);
 
 	if (status < 0)
 		return status;
@@ -99,5 +112,49 @@ int qc_repair(const char *path, const struct qc_repair_options *options,
 		*ret = trial;
 		return 0;
 	}
-	return run(path, options, false, &nobody, after, ret, err);
+	if (options->dry_run)
+		return run_aside(files, 1, options, &nobody, after, ret, err);
+	return run(files->image, files, options, &nobody, after, ret, err);
+}
+
+static void close_files(struct qc_repair_files *files)
+{
+	qc_file_close(files->scratch[0]);
+	qc_file_close(files->scratch[1]);
+	qc_file_close(files->spool);
+	qc_file_close(files->image);
+}
+
+static int open_files(const char *path, const struct qc_repair_options *options,
+		      struct qc_repair_files *files, struct qc_err *err)
+{
+	const struct qc_file_open how = {
+		.writable = !options->dry_run,
+		.lock = options->dry_run ? QC_LOCK_READ : QC_LOCK_WRITE,
+		.no_sync = options->no_sync,
+	};
+	int status = qc_file_posix_open(path, &how, &files->image, err);
+
+	if (status == 0)
+		status = qc_file_posix_temporary(&files->spool, err);
+	if (status == 0)
+		status = qc_file_posix_temporary(&files->scratch[0], err);
+	if (status == 0 && options->dry_run)
+		status = qc_file_posix_temporary(&files->scratch[1], err);
+	return status;
+}
+
+int qc_repair(const char *path, const struct qc_repair_options *options,
+	      const struct qc_finding_sink *before, const struct qc_finding_sink *after,
+	      struct qc_repair_report *ret, struct qc_err *err)
+{
+	struct qc_repair_files files = {0};
+	int status = open_files(path, options, &files, err);
+
+	if (status == 0 && options->opened)
+		options->opened(options->opened_context);
+	if (status == 0)
+		status = qc_repair_file(&files, options, before, after, ret, err);
+	close_files(&files);
+	return status;
 }

@@ -17,6 +17,10 @@ struct qc_repair_options {
 	bool dry_run;
 	bool no_sync;
 	const volatile sig_atomic_t *stop;
+
+	/* Called once no other file will be opened, before any byte is read; or NULL. */
+	void (*opened)(const void *context);
+	const void *opened_context;
 };
 
 struct qc_repair_report {
@@ -34,3 +38,15 @@ struct qc_repair_report {
 int qc_repair(const char *path, const struct qc_repair_options *options,
 	      const struct qc_finding_sink *before, const struct qc_finding_sink *after,
 	      struct qc_repair_report *ret, struct qc_err *err);
+
+/* What a repair works on and with: all of it writable (the image not in a dry run), and open. */
+struct qc_repair_files {
+	struct qc_file *image;	    /* locked */
+	struct qc_file *spool;	    /* for the transaction; may be NULL */
+	struct qc_file *scratch[2]; /* empty; the second one is for dry runs only */
+};
+
+/* Likewise on open files, which stay the caller's; the scratch files are consumed. */
+int qc_repair_file(struct qc_repair_files *files, const struct qc_repair_options *options,
+		   const struct qc_finding_sink *before, const struct qc_finding_sink *after,
+		   struct qc_repair_report *ret, struct qc_err *err);

@@ -39,6 +39,8 @@ struct qc_txn_options {
 	bool compress; /* store clusters that one write covers whole compressed */
 	const volatile sig_atomic_t
 		*stop; /* not NULL: fail with QC_E_INTERRUPTED once it is not 0 */
+	/* An empty file to keep what memory should not hold; NULL: one is made when it is needed. */
+	struct qc_file *spool;
 };
 
 struct qc_txn_report {

@@ -40,6 +40,7 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	txn->backing = backing;
 	txn->geometry = &image->geometry;
 	txn->options = *options;
+	txn->undo.lent = options->spool;
 	txn->header = image->header;
 	txn->file_bytes_before = image->file->bytes;
 	txn->l2 = (struct qc_stage){

@@ -58,6 +58,8 @@ static int choose_spool(struct qc_undo *undo, struct qc_file **ret, struct qc_er
 
 	if (!undo->memory)
 		status = qc_file_mem_open(NULL, 0, &undo->memory, err);
+	if (!undo->temporary)
+		undo->temporary = undo->lent;
 	if (status == 0 && undo->memory->bytes >= MEMORY_BYTES && !undo->temporary
 	    && (status = qc_file_posix_temporary(&undo->temporary, err)) < 0)
 		qc_err_context(err, "temporary file");
@@ -126,8 +128,13 @@ int qc_undo_restore(struct qc_undo *undo, struct qc_file *file, struct qc_err *e
 
 void qc_undo_clear(struct qc_undo *undo)
 {
+	struct qc_err ignored;
+
 	qc_file_close(undo->memory);
-	qc_file_close(undo->temporary);
+	if (undo->lent)
+		(void)qc_file_resize(undo->lent, 0, &ignored); /* only what it takes up meanwhile */
+	else
+		qc_file_close(undo->temporary);
 	free(undo->entries);
 	*undo = (struct qc_undo){0};
 }

@@ -20,6 +20,7 @@ struct qc_undo_entry {
 };
 
 struct qc_undo {
+	struct qc_file *lent;		    /* to be the temporary file; may be NULL */
 	struct qc_file *memory, *temporary; /* the spools; NULL until needed */
 	struct qc_undo_entry *entries;
 	size_t count, room;

@@ -35,7 +35,7 @@ same_lines() { # ACTUAL EXPECTED
 @test "bash offers commands, options, values, files and snapshots" {
 	make_scene
 	same_lines "$(offers_of_bash qcowtool re)" $'read\nrebase\nrecover'
-	same_lines "$(offers_of_bash qcowtool write --no)" "--no-sync"
+	same_lines "$(offers_of_bash qcowtool write --no)" $'--no-sandbox\n--no-sync'
 	same_lines "$(offers_of_bash qcowtool info --output = j)" "json"
 	same_lines "$(offers_of_bash qcowtool info --output =)" $'human\njson'
 	same_lines "$(offers_of_bash qcowtool create -o compat = v3,clu)" "v3,cluster_size="
@@ -57,7 +57,7 @@ same_lines() { # ACTUAL EXPECTED
 	command -v fish >/dev/null || skip "no fish"
 	make_scene
 	same_lines "$(offers_of_fish 'qcowtool re')" $'read\nrebase\nrecover'
-	same_lines "$(offers_of_fish 'qcowtool write --no')" "--no-sync"
+	same_lines "$(offers_of_fish 'qcowtool write --no')" $'--no-sandbox\n--no-sync'
 	same_lines "$(offers_of_fish 'qcowtool info --output=j')" "--output=json"
 	same_lines "$(offers_of_fish 'qcowtool check d')" "disk.qcow2"
 	same_lines "$(offers_of_fish 'qcowtool snapshot-cow re')" "rename"

@@ -154,7 +154,7 @@ break_counts() { # IMAGE
 	done_ms=$(($(date +%s%3N) - before_ms + 5))
 	for round in {1..20}; do
 		cp source image.qcow2
-		timeout -s KILL "0.$(printf %03d $((done_ms * round / 20 % 1000)))" \
+		timeout --foreground -s KILL "0.$(printf %03d $((done_ms * round / 20 % 1000)))" \
 			"$QCOWTOOL" check -q -r all image.qcow2 2>/dev/null || true
 		if ! qemu-img check -q -f qcow2 image.qcow2 2>/dev/null; then
 			# As it was: the header that lost its refcounts, and all that it leads to.

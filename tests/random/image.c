@@ -155,7 +155,7 @@ static bool is_new_hot(const struct scene *scene, int i)
 static bool compress_some(struct scene *scene)
 {
 	uint64_t clusters = sparse_bytes(MODEL) >> scene->shape.cluster_bits;
-	uint64_t stride = clusters / rng_between(&scene->rng, 4, 16) + 1;
+	uint64_t stride = clusters / rng_between(&scene->rng, 4, scene_few(scene, 16)) + 1;
 	struct command command = {0};
 
 	command_add(&command, "qemu-io");

@@ -38,10 +38,11 @@ struct shape {
 struct totals {
 	uint64_t edits;	  /* patches that took effect */
 	uint64_t refused; /* patches of scripts that had to fail, and of dry runs */
-	uint64_t scripts, images, bytes_compared;
-	long peak_kib;	/* of qcowtool write */
-	double slowest; /* of them, in seconds */
-	double writing; /* all of them, in seconds */
+	uint64_t scripts, bytes_compared;
+	uint64_t views, qemu_views; /* looks at a disk or snapshot through the library; by qemu */
+	long peak_kib;		    /* of qcowtool write */
+	double slowest;		    /* of them, in seconds */
+	double writing;		    /* all of them, in seconds */
 };
 
 struct scene {
@@ -49,6 +50,7 @@ struct scene {
 	struct shape shape;
 	const char *tool; /* the path of qcowtool */
 	struct totals *totals;
+	uint64_t most_bytes;	 /* of one edit; of a script, three times as many */
 	bool huge;		 /* far more disk than is ever written */
 	bool zero_by_discard;	 /* qemu-io may discard: the range reads as zeroes then */
 	uint64_t hot[SCENE_HOT]; /* clusters that are touched again and again */
@@ -67,6 +69,12 @@ static inline uint64_t scene_table_bytes(const struct scene *scene)
 {
 	return scene_cluster_bytes(scene) / (scene->shape.extended ? 16 : 8)
 	       << scene->shape.cluster_bits;
+}
+
+/* How many, where each may cost a cluster: fewer if clusters are large. */
+static inline uint64_t scene_few(const struct scene *scene, uint64_t many)
+{
+	return scene->shape.cluster_bits < 18 ? many : many / 4;
 }
 
 /* Says why the case fails; returns false. */
@@ -89,10 +97,14 @@ bool scene_snapshot_turn(struct scene *scene);
 /* script_turn.c */
 bool scene_script_turn(struct scene *scene);
 
-/* verify.c: image and models agree, by qcowtool and by qemu, and both find the image clean. */
-bool scene_verify(struct scene *scene);
-/* ... the quick part, to know before a script that it starts well. */
+/*
+ * verify.c: the disk and every snapshot are what their models say, by the library, and its check and
+ * qemu's find the image clean. Before a step of ours: to know that it starts well. After a step: and
+ * qemu now and then looks at the disk or a snapshot. The third: at all of them, and qcowtool too.
+ */
 bool scene_verify_start(struct scene *scene);
+bool scene_verify_step(struct scene *scene);
+bool scene_verify(struct scene *scene);
 
 /* A new file of `length` random bytes, which also go into `model` at `at`. Returns its number. */
 unsigned int scene_data(struct scene *scene, const char *model, uint64_t at, uint64_t length);

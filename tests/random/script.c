@@ -10,8 +10,7 @@
 
 #include "random/sparse.h"
 
-#define SHORT_BYTES 48	       /* the most that is spelled out in a script */
-#define MOST_BYTES (16u << 20) /* that a script writes */
+#define SHORT_BYTES 48 /* the most that is spelled out in a script */
 
 struct script {
 	struct scene *scene;
@@ -222,7 +221,7 @@ void script_make(struct scene *scene, const char *path, const char *next, unsign
 		.scene = scene,
 		.rng = &scene->rng,
 		.next = next,
-		.budget = MOST_BYTES,
+		.budget = 3 * scene->most_bytes,
 		.grow = grow,
 	};
 

@@ -174,8 +174,9 @@ bool scene_script_turn(struct scene *scene)
 	bool dry;
 
 	draw_plan(scene, &plan);
-	sparse_copy(IMAGE, BEFORE);
 	dry = rng_chance(&scene->rng, 20);
+	if (dry || plan.must_fail)
+		sparse_copy(IMAGE, BEFORE);
 	if (plan.must_fail)
 		return fails_and_changes_nothing(scene, &plan);
 	if (dry && !run_dry(scene, &plan))

@@ -65,21 +65,20 @@ static int run_ours(struct scene *scene, const char *verb, unsigned int number, 
 
 static bool left_every_byte(struct snapshot_scene *s, const char *what)
 {
-	return snapshot_same_file(BEFORE, IMAGE)
-	       || scene_fail(&s->scene, "%s has changed the image", what);
+	return sparse_same_file(BEFORE, IMAGE)
+	       || scene_fail(s->scene, "%s has changed the image", what);
 }
 
 /* A verb of ours that failed: only because refcounts are too narrow, as they are for qemu. */
 static bool may_refuse(struct snapshot_scene *s, const char *verb, unsigned int number, int status)
 {
-	if (status != 1 || s->scene.shape.refcount_bits >= 16 || verb[0] == 'd' || verb[0] == 'r')
-		return scene_fail(&s->scene, "snapshot-cow %s: status %d", verb, status);
+	if (status != 1 || s->scene->shape.refcount_bits >= 16 || verb[0] == 'd' || verb[0] == 'r')
+		return scene_fail(s->scene, "snapshot-cow %s: status %d", verb, status);
 	if (!left_every_byte(s, "a snapshot-cow that was refused"))
 		return false;
 	sparse_copy(IMAGE, COPY);
 	if (run_qemu(verb, number, COPY) == 0)
-		return scene_fail(&s->scene, "snapshot-cow %s is refused, qemu-img can do it",
-				  verb);
+		return scene_fail(s->scene, "snapshot-cow %s is refused, qemu-img can do it", verb);
 	s->totals->refused++;
 	return true;
 }
@@ -87,7 +86,7 @@ static bool may_refuse(struct snapshot_scene *s, const char *verb, unsigned int 
 static bool try_dry(struct snapshot_scene *s, const char *verb, unsigned int number,
 		    unsigned int new)
 {
-	int status = run_ours(&s->scene, verb, number, new, true);
+	int status = run_ours(s->scene, verb, number, new, true);
 
 	if (status != 0)
 		return may_refuse(s, verb, number, status);
@@ -99,13 +98,15 @@ static bool try_dry(struct snapshot_scene *s, const char *verb, unsigned int num
 static bool run_verb(struct snapshot_scene *s, enum who who, const char *verb, unsigned int number,
 		     unsigned int new, bool *ret_done)
 {
-	struct scene *scene = &s->scene;
+	struct scene *scene = s->scene;
 	int status;
+	bool dry = who == OURS && rng_chance(&scene->rng, 10);
 
 	*ret_done = true;
-	sparse_copy(IMAGE, BEFORE);
+	if (dry || scene->shape.refcount_bits < 16)
+		sparse_copy(IMAGE, BEFORE);
 	if (who == OURS) {
-		if (rng_chance(&scene->rng, 10) && !try_dry(s, verb, number, new))
+		if (dry && !try_dry(s, verb, number, new))
 			return false;
 		status = run_ours(scene, verb, number, new, false);
 		*ret_done = status == 0;
@@ -125,7 +126,7 @@ static bool run_verb(struct snapshot_scene *s, enum who who, const char *verb, u
 
 static bool create(struct snapshot_scene *s, enum who who, unsigned int *slot)
 {
-	unsigned int number = ++s->scene.last_snapshot;
+	unsigned int number = ++s->scene->last_snapshot;
 	char model[32];
 	bool done;
 
@@ -175,7 +176,7 @@ static bool delete_one(struct snapshot_scene *s, enum who who, unsigned int *slo
 
 static bool rename_one(struct snapshot_scene *s, unsigned int *slot)
 {
-	unsigned int number = ++s->scene.last_snapshot;
+	unsigned int number = ++s->scene->last_snapshot;
 	char old_model[32], new_model[32];
 	bool done;
 
@@ -194,13 +195,13 @@ static bool rename_one(struct snapshot_scene *s, unsigned int *slot)
 static bool refuse(struct snapshot_scene *s)
 {
 	static const char *const verbs[] = {"apply", "delete", "rename"};
-	size_t verb = rng_below(&s->scene.rng, 3);
+	size_t verb = rng_below(&s->scene->rng, 3);
 	int status;
 
 	sparse_copy(IMAGE, BEFORE);
-	status = run_ours(&s->scene, verbs[verb], 777777, verb == 2 ? 1 : 0, false);
+	status = run_ours(s->scene, verbs[verb], 777777, verb == 2 ? 1 : 0, false);
 	if (status != 1)
-		return scene_fail(&s->scene, "snapshot-cow %s of no snapshot: status %d",
+		return scene_fail(s->scene, "snapshot-cow %s of no snapshot: status %d",
 				  verbs[verb], status);
 	s->totals->refused++;
 	return left_every_byte(s, "a snapshot-cow that was refused");
@@ -214,7 +215,7 @@ static bool refuse(struct snapshot_scene *s)
  */
 static bool resize(struct snapshot_scene *s)
 {
-	struct scene *scene = &s->scene;
+	struct scene *scene = s->scene;
 	uint64_t cluster = scene_cluster_bytes(scene), bytes = sparse_bytes(MODEL);
 	struct command command = {0};
 	bool grow = bytes % cluster == 0 && rng_chance(&scene->rng, 60);
@@ -253,7 +254,7 @@ static unsigned int *pick_slot(struct scene *scene, bool taken)
 
 bool snapshot_turn(struct snapshot_scene *s)
 {
-	struct scene *scene = &s->scene;
+	struct scene *scene = s->scene;
 	unsigned int *taken = pick_slot(scene, true), *empty = pick_slot(scene, false);
 	enum who who = rng_chance(&scene->rng, 35) ? QEMUS : OURS;
 	uint64_t kind = rng_below(&scene->rng, 100);
@@ -272,4 +273,24 @@ bool snapshot_turn(struct snapshot_scene *s)
 	if (kind < 80)
 		return apply(s, who, taken);
 	return kind < 92 ? delete_one(s, who, taken) : rename_one(s, taken);
+}
+
+bool snapshot_verify_list(struct snapshot_scene *s)
+{
+	struct command command = {0};
+
+	command_add(&command, "%s", s->scene->tool);
+	command_add(&command, "snapshot-cow");
+	command_add(&command, "list");
+	command_add(&command, IMAGE);
+	if (command_run(&command, LOG, "list").status != 0)
+		return scene_fail(s->scene, "qcowtool snapshot-cow list fails");
+	command_add(&command, "qemu-img");
+	command_add(&command, "snapshot");
+	command_add(&command, "-l");
+	command_add(&command, IMAGE);
+	if (command_run(&command, LOG, "list-qemu").status != 0)
+		return scene_fail(s->scene, "qemu-img snapshot -l fails");
+	return sparse_same_file("list", "list-qemu")
+	       || scene_fail(s->scene, "the lists of snapshots differ");
 }

@@ -4,12 +4,13 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES ((size_t)1 << 20)
+#define CHUNK_BYTES ((size_t)256 << 10)
+
+static uint8_t chunks[2][CHUNK_BYTES];
 
 static int open_or_die(const char *path, int flags)
 {
@@ -18,15 +19,6 @@ static int open_or_die(const char *path, int flags)
 	if (fd < 0)
 		err(2, "%s", path);
 	return fd;
-}
-
-static void *allocate(size_t bytes)
-{
-	void *memory = malloc(bytes ? bytes : 1);
-
-	if (!memory)
-		err(2, "malloc");
-	return memory;
 }
 
 static void read_all(int fd, uint64_t at, uint8_t *bytes, size_t length)
@@ -91,17 +83,15 @@ void sparse_write(const char *path, uint64_t at, const void *bytes, size_t lengt
 void sparse_fill(const char *path, uint64_t at, uint8_t byte, uint64_t length)
 {
 	int fd = open_or_die(path, O_WRONLY);
-	uint8_t *bytes = allocate(CHUNK_BYTES);
 
-	memset(bytes, byte, CHUNK_BYTES);
+	memset(chunks[0], byte, CHUNK_BYTES);
 	while (length > 0) {
 		size_t now = length < CHUNK_BYTES ? (size_t)length : CHUNK_BYTES;
 
-		write_all(fd, at, bytes, now);
+		write_all(fd, at, chunks[0], now);
 		at += now;
 		length -= now;
 	}
-	free(bytes);
 	close(fd);
 }
 
@@ -134,11 +124,20 @@ static uint64_t next_data(int fd, uint64_t at, uint64_t bytes)
 	return found < 0 || (uint64_t)found > bytes ? bytes : (uint64_t)found;
 }
 
+uint64_t sparse_next_data(const char *path, uint64_t at)
+{
+	uint64_t bytes = sparse_bytes(path), found;
+	int fd = open_or_die(path, O_RDONLY);
+
+	found = next_data(fd, at, bytes);
+	close(fd);
+	return found;
+}
+
 void sparse_copy(const char *from, const char *to)
 {
 	uint64_t bytes = sparse_bytes(from);
 	int in = open_or_die(from, O_RDONLY), out;
-	uint8_t *buffer = allocate(CHUNK_BYTES);
 
 	sparse_create(to, bytes);
 	out = open_or_die(to, O_WRONLY);
@@ -146,11 +145,10 @@ void sparse_copy(const char *from, const char *to)
 		uint64_t left = CHUNK_BYTES - at % CHUNK_BYTES;
 		size_t now = (size_t)(left < bytes - at ? left : bytes - at);
 
-		read_all(in, at, buffer, now);
-		write_all(out, at, buffer, now);
+		read_all(in, at, chunks[0], now);
+		write_all(out, at, chunks[0], now);
 		at += now;
 	}
-	free(buffer);
 	close(in);
 	close(out);
 }
@@ -170,7 +168,6 @@ static size_t first_difference(const uint8_t *one, const uint8_t *other, size_t 
 bool sparse_same(const char *one, const char *other, uint64_t bytes, uint64_t *ret_at)
 {
 	int left = open_or_die(one, O_RDONLY), right = open_or_die(other, O_RDONLY);
-	uint8_t *buffer = allocate(2 * CHUNK_BYTES);
 	uint64_t at = 0;
 	bool same = true;
 
@@ -180,15 +177,21 @@ bool sparse_same(const char *one, const char *other, uint64_t bytes, uint64_t *r
 
 		at = here < there ? here : there;
 		now = (size_t)(bytes - at < CHUNK_BYTES ? bytes - at : CHUNK_BYTES);
-		read_all(left, at, buffer, now);
-		read_all(right, at, buffer + CHUNK_BYTES, now);
-		equal = first_difference(buffer, buffer + CHUNK_BYTES, now);
+		read_all(left, at, chunks[0], now);
+		read_all(right, at, chunks[1], now);
+		equal = first_difference(chunks[0], chunks[1], now);
 		same = equal == now;
 		at += equal;
 	}
 	*ret_at = at;
-	free(buffer);
 	close(left);
 	close(right);
 	return same;
+}
+
+bool sparse_same_file(const char *one, const char *other)
+{
+	uint64_t bytes = sparse_bytes(one), at;
+
+	return bytes == sparse_bytes(other) && sparse_same(one, other, bytes, &at);
 }

@@ -5,7 +5,7 @@
 #include "random/scene.h"
 #include "random/sparse.h"
 
-#define MOST_BYTES (5u << 20) /* of one edit by qemu-io */
+#define MOST_ZERO_BYTES (5u << 20) /* of one edit by qemu-io */
 
 /* Only whole clusters are given back, so that the model need not know how qemu rounds. */
 static void add_discard(struct scene *scene, struct command *command, uint64_t at, uint64_t length)
@@ -23,11 +23,11 @@ static void add_discard(struct scene *scene, struct command *command, uint64_t a
 
 static void add_edit(struct scene *scene, struct command *command)
 {
-	uint64_t at, length;
+	uint64_t kind = rng_below(&scene->rng, 4), at, length;
 	unsigned int data;
 
-	scene_place(scene, MOST_BYTES, &at, &length);
-	switch (rng_below(&scene->rng, 4)) {
+	scene_place(scene, kind < 2 ? MOST_ZERO_BYTES : scene->most_bytes, &at, &length);
+	switch (kind) {
 	case 0:
 		if (scene->zero_by_discard) {
 			add_discard(scene, command, at, length);
@@ -50,7 +50,7 @@ static void add_edit(struct scene *scene, struct command *command)
 
 bool scene_qemu_turn(struct scene *scene)
 {
-	uint64_t edits = rng_between(&scene->rng, 1, 12);
+	uint64_t edits = rng_between(&scene->rng, 1, scene_few(scene, 12));
 	struct command command = {0};
 
 	command_add(&command, "qemu-io");

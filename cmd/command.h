@@ -37,6 +37,7 @@ struct command {
 int cmd_check(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_decompress(int argc, char **argv);
+int cmd_hash(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_read(int argc, char **argv);

@@ -13,6 +13,7 @@ static const struct command commands[] = {
 	{"info", "show what an image says about itself", cmd_info, false},
 	{"map", "show what each part of the disk is", cmd_map, false},
 	{"read", "copy bytes out of the disk", cmd_read, false},
+	{"hash", "print a digest of the disk's contents and size", cmd_hash, false},
 	{"create", "make a new image", cmd_create, true},
 	{"write", "change bytes of the disk, all of them or none", cmd_write, true},
 	{"snapshot-cow", "create, list, apply, delete or rename internal snapshots",

@@ -3,30 +3,30 @@
 # follows an option is completed by what stands behind its =.
 # shellcheck shell=bash
 
-_qcowtool_commands='info map read create write rebase snapshot-cow decompress check recover'
+_qcowtool_commands='info map read hash create write rebase snapshot-cow decompress check recover'
 
 _qcowtool_table() {
 	cat <<-'END'
 		info: --backing-chain
 		map: -s --start-offset= -l --max-length=
 		read: --at= --length= --hex -o
-		map read: --snapshot=
+		map read hash: --snapshot=
 		create: -b --backing= -F --backing-format= -o --options= --force
 		write: --at= --hex= --text= --file= --fill= --zero= --discard= --expect= --script=
 		write: -c --compress --grow
 		rebase: -b --backing= -F --backing-format= -u --unsafe -c --compress --ignore-snapshots
 		decompress: --at= --length= --batch=
-		info map write rebase snapshot-cow decompress check recover: --output=
-		info map create write rebase snapshot-cow decompress check recover: -q --quiet
-		info map read create snapshot-cow check: -U --force-share
-		info map read write rebase: --chain=
-		info map read create write rebase snapshot-cow decompress check recover: --no-sandbox
+		info map hash write rebase snapshot-cow decompress check recover: --output=
+		info map hash create write rebase snapshot-cow decompress check recover: -q --quiet
+		info map read hash create snapshot-cow check: -U --force-share
+		info map read hash write rebase: --chain=
+		info map read hash create write rebase snapshot-cow decompress check recover: --no-sandbox
 		write rebase snapshot-cow decompress check recover: -n --dry-run
 		create write rebase snapshot-cow decompress check recover: --no-sync
 		write rebase snapshot-cow decompress: --trust-refcounts
 		check: -r --repair= --deep
-		decompress check: -j --jobs=
-		info map read create write rebase snapshot-cow decompress check recover: -h --help
+		hash decompress check: -j --jobs=
+		info map read hash create write rebase snapshot-cow decompress check recover: -h --help
 	END
 }
 

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The walk looks ahead only a little to begin with, and twice as far whenever that was not enough:
+ * so a terabyte of one kind takes a few looks, and a chain whose upper layers are empty is not
+ * walked to its end again for each small part of a lower one.
+ */
+#include "image/places.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+
+#define LOOK_BYTES_MIN (UINT64_C(256) << 10)
+#define LOOK_BYTES_MAX_DATA (UINT64_C(1) << 30) /* others wait meanwhile */
+
+void qc_place_cut(struct qc_place *place, struct qc_guest at)
+{
+	uint64_t skip = at.byte - place->guest.byte;
+
+	place->guest = at;
+	place->extent.bytes -= skip;
+	if (place->extent.has_host)
+		place->extent.host.byte += skip;
+}
+
+/* Where the data of an extent that is not zero can be read. */
+static int find_file(const struct qc_view *top, struct qc_place *place, struct qc_err *err)
+{
+	const struct qc_layer *layer = place->extent.layer;
+	struct qc_l2_entry entry;
+	struct qc_view view = *top;
+	int rc;
+
+	if (layer != NULL)
+		qc_view_active(layer, &view);
+	place->file = view.image == NULL ? view.raw : view.image->data;
+	if (!place->extent.compressed)
+		return 0;
+	rc = qc_map_entry(&view, place->guest, &entry, err);
+	if (rc < 0)
+		return rc;
+	place->packed = view.image;
+	place->packed_host = entry.host;
+	place->packed_bytes = entry.compressed_bytes;
+	return 0;
+}
+
+static void plan_next_look(struct qc_places *places, const struct qc_chain_extent *extent)
+{
+	uint64_t look = extent->bytes;
+
+	if (look >= places->look_bytes)
+		look = qc_min(look, QC_DISK_BYTES_MAX / 2) * 2;
+	if (!extent->zero)
+		look = qc_min(look, LOOK_BYTES_MAX_DATA);
+	places->look_bytes = qc_max(look, LOOK_BYTES_MIN);
+}
+
+static int look_at(struct qc_places *places, struct qc_guest at, struct qc_err *err)
+{
+	const struct qc_view *view = places->view;
+	struct qc_place place = {.guest = at};
+	int rc;
+
+	if (places->look_bytes == 0)
+		places->look_bytes = LOOK_BYTES_MIN;
+	if (at.byte >= view->disk_bytes) {
+		place.extent =
+			(struct qc_chain_extent){.zero = true, .bytes = UINT64_MAX - at.byte};
+		places->current = place;
+		return 0;
+	}
+	rc = qc_chain_map(view, at, qc_min(places->look_bytes, view->disk_bytes - at.byte),
+			  &place.extent, err);
+	if (rc == 0 && !place.extent.zero)
+		rc = find_file(view, &place, err);
+	if (rc < 0)
+		return rc;
+	plan_next_look(places, &place.extent);
+	places->current = place;
+	return 0;
+}
+
+int qc_places_at(struct qc_places *places, struct qc_guest at, struct qc_place *ret,
+		 struct qc_err *err)
+{
+	struct qc_place *current = &places->current;
+	int rc;
+
+	if (at.byte < current->guest.byte
+	    || at.byte - current->guest.byte >= current->extent.bytes) {
+		rc = look_at(places, at, err);
+		if (rc < 0)
+			return rc;
+	}
+	*ret = *current;
+	qc_place_cut(ret, at);
+	return 0;
+}
+
+/* --- reading --- */
+
+struct qc_place_reader {
+	struct qc_codec *codec;
+	uint8_t compression; /* the codec's */
+	uint8_t *packed;
+	uint64_t packed_room;
+	uint8_t *cluster;
+	uint64_t cluster_room;
+	const struct qc_image *image; /* whose cluster is in `cluster`; NULL: none is */
+	struct qc_host host;	      /* where it was, */
+	uint64_t packed_bytes;	      /* and how long */
+};
+
+int qc_place_reader_open(struct qc_place_reader **ret, struct qc_err *err)
+{
+	struct qc_place_reader *reader = calloc(1, sizeof(*reader));
+
+	if (reader == NULL)
+		return qc_fail_memory(err);
+	*ret = reader;
+	return 0;
+}
+
+void qc_place_reader_close(struct qc_place_reader *reader)
+{
+	if (reader == NULL)
+		return;
+	qc_codec_close(reader->codec);
+	free(reader->packed);
+	free(reader->cluster);
+	free(reader);
+}
+
+static int make_room(uint8_t **buffer, uint64_t *room, uint64_t needed, struct qc_err *err)
+{
+	uint8_t *grown;
+
+	if (needed <= *room)
+		return 0;
+	grown = realloc(*buffer, needed);
+	if (grown == NULL)
+		return qc_fail_memory(err);
+	*buffer = grown;
+	*room = needed;
+	return 0;
+}
+
+/* Chains seldom mix compression types, so one codec at a time is enough. */
+static int choose_codec(struct qc_place_reader *reader, uint8_t compression, struct qc_err *err)
+{
+	if (reader->codec != NULL && reader->compression == compression)
+		return 0;
+	qc_codec_close(qc_steal(&reader->codec));
+	reader->compression = compression;
+	return qc_codec_open((enum qc_compression)compression, &reader->codec, err);
+}
+
+static int prepare(struct qc_place_reader *reader, const struct qc_place *place, struct qc_err *err)
+{
+	int rc;
+
+	rc = choose_codec(reader, place->packed->header.compression, err);
+	if (rc < 0)
+		return rc;
+	rc = make_room(&reader->packed, &reader->packed_room, place->packed_bytes, err);
+	if (rc < 0)
+		return rc;
+	return make_room(&reader->cluster, &reader->cluster_room,
+			 place->packed->geometry.cluster_bytes, err);
+}
+
+static bool has_cluster(const struct qc_place_reader *reader, const struct qc_place *place)
+{
+	return reader->image == place->packed && reader->host.byte == place->packed_host.byte
+	       && reader->packed_bytes == place->packed_bytes;
+}
+
+static int decompress(struct qc_place_reader *reader, const struct qc_place *place,
+		      struct qc_err *err)
+{
+	int rc;
+
+	if (has_cluster(reader, place))
+		return 0;
+	reader->image = NULL;
+	rc = prepare(reader, place, err);
+	if (rc < 0)
+		return rc;
+	rc = qc_file_read(place->file, place->packed_host.byte, reader->packed, place->packed_bytes,
+			  err);
+	if (rc == 0)
+		rc = qc_codec_decompress(reader->codec, reader->packed, place->packed_bytes,
+					 reader->cluster, place->packed->geometry.cluster_bytes,
+					 err);
+	if (rc < 0)
+		return qc_err_context(err,
+				      "compressed cluster for guest offset %#" PRIx64
+				      " (host offset %#" PRIx64 ")",
+				      place->guest.byte, place->packed_host.byte);
+	reader->image = place->packed;
+	reader->host = place->packed_host;
+	reader->packed_bytes = place->packed_bytes;
+	return 0;
+}
+
+int qc_place_read(struct qc_place_reader *reader, const struct qc_place *place, struct qc_guest at,
+		  void *buffer, size_t length, struct qc_err *err)
+{
+	int rc;
+
+	if (place->extent.zero) {
+		memset(buffer, 0, length);
+		return 0;
+	}
+	if (place->packed == NULL)
+		return qc_file_read(place->file,
+				    place->extent.host.byte + (at.byte - place->guest.byte), buffer,
+				    length, err);
+	rc = decompress(reader, place, err);
+	if (rc < 0)
+		return rc;
+	memcpy(buffer, reader->cluster + qc_in_cluster(&place->packed->geometry, at.byte), length);
+	return 0;
+}

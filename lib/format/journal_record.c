@@ -124,7 +124,7 @@ int qc_journal_record_decode(const struct qc_disk_journal_record *from,
 		.digest = qc_be64_get(from->digest),
 	};
 
-	if (kind < QC_JOURNAL_L1 || kind > QC_JOURNAL_FREED)
+	if (kind < QC_JOURNAL_L1 || kind > QC_JOURNAL_KIND_LAST)
 		return qc_fail(err, QC_E_FORMAT, "journal record of unknown kind %u", kind);
 	if (qc_be32_get(from->reserved) != 0)
 		return qc_fail(err, QC_E_FORMAT, "journal record with reserved bits set");
@@ -173,6 +173,12 @@ const char *qc_journal_kind_text(enum qc_journal_kind kind)
 		return "snapshot table";
 	case QC_JOURNAL_FREED:
 		return "freed space";
+	case QC_JOURNAL_BITMAP_DATA:
+		return "bitmap data";
+	case QC_JOURNAL_BITMAP_TABLE:
+		return "bitmap table";
+	case QC_JOURNAL_BITMAP_DIRECTORY:
+		return "bitmap directory";
 	}
 	return "unknown record";
 }
@@ -192,6 +198,12 @@ const char *qc_journal_kind_id(enum qc_journal_kind kind)
 		return "snapshot-table";
 	case QC_JOURNAL_FREED:
 		return "freed";
+	case QC_JOURNAL_BITMAP_DATA:
+		return "bitmap-data";
+	case QC_JOURNAL_BITMAP_TABLE:
+		return "bitmap-table";
+	case QC_JOURNAL_BITMAP_DIRECTORY:
+		return "bitmap-directory";
 	}
 	return "unknown";
 }

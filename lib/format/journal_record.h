@@ -16,7 +16,11 @@ enum qc_journal_kind {
 	QC_JOURNAL_REFCOUNT_TABLE, /* the refcount table */
 	QC_JOURNAL_REFCOUNT_BLOCK, /* the block of refcount table entry `index` */
 	QC_JOURNAL_SNAPSHOT_TABLE,
-	QC_JOURNAL_FREED, /* `length` bytes at old_host are free once the commit is durable */
+	QC_JOURNAL_FREED,	/* `length` bytes at old_host are free once the commit is durable */
+	QC_JOURNAL_BITMAP_DATA, /* `index`: number of the bitmap << 32 | entry of its table */
+	QC_JOURNAL_BITMAP_TABLE, /* `index`: number of the bitmap in the directory */
+	QC_JOURNAL_BITMAP_DIRECTORY,
+	QC_JOURNAL_KIND_LAST = QC_JOURNAL_BITMAP_DIRECTORY,
 };
 
 struct qc_journal_record {

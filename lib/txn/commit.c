@@ -45,7 +45,7 @@ static int settle_l1(struct qc_txn *txn, struct qc_err *err)
 		return status;
 	for (size_t i = 0; i < txn->l2.changed; i++) {
 		if (qc_host_is_none(list[i]->new_host)
-		    && (status = qc_txn_place_l2(txn, list[i], err)) < 0)
+		    && (status = qc_txn_place_table(txn, list[i], err)) < 0)
 			return status;
 		txn->image->l1[list[i]->index] =
 			qc_l1_entry_make(list[i]->new_host, list[i]->ways < 2);
@@ -93,6 +93,7 @@ static int settle(struct qc_txn *txn, struct qc_err *err)
 	if ((status = qc_txn_need_space(txn, err)) < 0
 	    || (txn->forest && (status = qc_forest_settle(txn->forest, err)) < 0)
 	    || (status = settle_l1(txn, err)) < 0 || (status = settle_snapshots(txn, err)) < 0
+	    || (status = qc_marks_settle(txn, err)) < 0
 	    || (status = qc_refs_settle(&txn->refs, err)) < 0)
 		return status;
 	if (!qc_host_is_none(txn->refs.new_table)) {
@@ -178,7 +179,7 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 	    || (txn->forest && (status = qc_forest_write(txn->forest, err)) < 0)
 	    || (status = write_l1(txn, 0, err)) < 0
 	    || (txn->new_snapshot && (status = write_l1(txn, txn->image->snapshots.count, err)) < 0)
-	    || (status = write_snapshots(txn, err)) < 0
+	    || (status = write_snapshots(txn, err)) < 0 || (status = qc_marks_write(txn, err)) < 0
 	    || (status = qc_refs_flush(&txn->refs, qc_txn_put, txn, err)) < 0
 	    || (status = find_end(txn, &file_bytes_after, err)) < 0)
 		return status;
@@ -234,7 +235,8 @@ static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
 static bool has_changes(const struct qc_txn *txn)
 {
 	return txn->l2.changed > 0 || txn->l1_changed || txn->header_changed
-	       || txn->snapshots_changed || (txn->space_known && txn->refs.blocks.changed > 0);
+	       || txn->snapshots_changed || txn->marks.changed
+	       || (txn->space_known && txn->refs.blocks.changed > 0);
 }
 
 int qc_commit(struct qc_txn *txn, struct qc_err *err)
@@ -250,6 +252,10 @@ int qc_commit(struct qc_txn *txn, struct qc_err *err)
 	if ((status = settle(txn, err)) < 0)
 		return status;
 	qc_stage_header(&txn->header, txn->relaid ? txn->relaid : txn->image->sector0, after);
+	if (txn->marks.changed)
+		qc_stage_header_lead_to_bitmaps(txn->header.header_bytes, txn->marks.directory,
+						qc_bitmaps_encoded_bytes(&txn->image->bitmaps),
+						after);
 	if ((status = write_all(txn, after, &journal, err)) < 0
 	    || (status = qc_file_sync(file, QC_SYNC_FULL, err)) < 0)
 		return status;

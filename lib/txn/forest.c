@@ -61,7 +61,7 @@ static int init(struct qc_forest *f, struct qc_err *err)
 		.file = f->txn->image->file,
 		.block_bytes = (size_t)g->cluster_bytes,
 		.room = (size_t)qc_max(TABLE_BYTES_IN_MEMORY >> g->cluster_bits, 4),
-		.place = qc_txn_place_l2,
+		.place = qc_txn_place_table,
 		.place_context = f->txn,
 		.write = qc_txn_put,
 		.write_context = f->txn,

@@ -34,7 +34,7 @@ static int settle_tables(struct qc_forest *f, struct qc_err *err)
 
 	for (size_t i = 0; status == 0 && i < f->tables.changed; i++) {
 		if (qc_host_is_none(list[i]->new_host))
-			status = qc_txn_place_l2(f->txn, list[i], err);
+			status = qc_txn_place_table(f->txn, list[i], err);
 		if (status == 0)
 			refer_to(f, list[i]);
 	}

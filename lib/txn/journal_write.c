@@ -199,6 +199,9 @@ static int emit_all(struct writer *w, struct qc_err *err)
 	    || (status = emit_blocks(w, QC_JOURNAL_L2, &w->txn->l2, err)) < 0
 	    || (w->txn->forest
 		&& (status = emit_blocks(w, QC_JOURNAL_L2, &w->txn->forest->tables, err)) < 0)
+	    || (w->txn->marks.changed
+		&& (status = emit_blocks(w, QC_JOURNAL_BITMAP_DATA, &w->txn->marks.blocks, err))
+			   < 0)
 	    || (status = emit_blocks(w, QC_JOURNAL_REFCOUNT_BLOCK, &w->txn->refs.blocks, err)) < 0)
 		return status;
 	return emit_freed(w, err);

@@ -224,22 +224,20 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-int qc_txn_set_backing(struct qc_txn *txn, const char *name, const char *format, struct qc_err *err)
+/* Lays sector 0 out anew, for the backing file of that name. */
+static int relay(struct qc_txn *txn, const char *name, const char *format, struct qc_err *err)
 {
 	const struct qc_image *image = txn->image;
 	size_t cluster_bytes = (size_t)txn->geometry->cluster_bytes;
-	QC_AUTOFREE uint8_t *cluster0 = NULL;
+	QC_AUTOFREE uint8_t *cluster0 = malloc(cluster_bytes);
 	struct qc_header_layout layout;
 	int status;
 
-	assert(!txn->failed && !txn->relaid);
-	if (same_text(name, image->backing_name)
-	    && (!name || same_text(format, image->extensions.backing_format)))
-		return 0;
-	cluster0 = malloc(cluster_bytes);
-	txn->relaid = malloc(QC_SECTOR_BYTES);
+	if (!txn->relaid)
+		txn->relaid = malloc(QC_SECTOR_BYTES);
 	if (!cluster0 || !txn->relaid)
-		return qc_txn_result(txn, qc_fail_memory(err));
+		return qc_fail_memory(err);
+	memcpy(txn->relaid, image->sector0, QC_SECTOR_BYTES);
 	status = qc_file_read(image->file, 0, cluster0, cluster_bytes, err);
 	if (status == 0)
 		status = qc_stage_header_layout(&image->header, &image->extensions, cluster0, name,
@@ -247,10 +245,86 @@ int qc_txn_set_backing(struct qc_txn *txn, const char *name, const char *format,
 	if (status == 0 && layout.name_apart)
 		status = qc_txn_put(txn, layout.name, name, layout.name_bytes, err);
 	if (status < 0)
-		return qc_txn_result(txn, status);
+		return status;
 	memcpy(txn->relaid, layout.sector, QC_SECTOR_BYTES);
 	txn->header.backing_name = layout.name;
 	txn->header.backing_name_bytes = layout.name_bytes;
 	txn->header_changed = true;
 	return 0;
+}
+
+/* The payload of the bitmaps extension, if all of it lies in the sector. */
+static uint8_t *find_bitmaps(uint8_t *sector, uint32_t header_bytes)
+{
+	uint64_t at = header_bytes;
+
+	while (at + HEAD_BYTES <= QC_SECTOR_BYTES) {
+		uint32_t type = qc_load_be32(sector + at);
+		uint64_t bytes = qc_load_be32(sector + at + sizeof(uint32_t));
+
+		at += HEAD_BYTES;
+		if (type == QC_EXTENSION_BITMAPS)
+			return at + bytes <= QC_SECTOR_BYTES
+					       && bytes == sizeof(struct qc_disk_bitmaps_extension)
+				       ? sector + at
+				       : NULL;
+		if (type == QC_EXTENSION_END)
+			break;
+		at += qc_align_up(bytes, EXTENSION_ALIGNMENT);
+	}
+	return NULL;
+}
+
+static int require_bitmaps(struct qc_txn *txn, struct qc_err *err)
+{
+	if (find_bitmaps(txn->relaid, txn->header.header_bytes))
+		return 0;
+	return qc_fail(err, QC_E_NO_SPACE,
+		       "the header's first sector has no room for the extension of dirty bitmaps");
+}
+
+int qc_stage_header_bitmaps(struct qc_txn *txn, struct qc_err *err)
+{
+	const struct qc_image *image = txn->image;
+	const char *format = image->extensions.backing_format;
+	uint8_t sector[QC_SECTOR_BYTES];
+	int status;
+
+	memcpy(sector, image->sector0, sizeof(sector));
+	if (!txn->relaid) {
+		if (find_bitmaps(sector, txn->header.header_bytes))
+			return 0;
+		status = relay(txn, image->backing_name, format[0] ? format : NULL, err);
+		if (status < 0)
+			return status;
+	}
+	return require_bitmaps(txn, err);
+}
+
+void qc_stage_header_lead_to_bitmaps(uint32_t header_bytes, struct qc_host directory,
+				     uint64_t directory_bytes, uint8_t sector[QC_SECTOR_BYTES])
+{
+	uint8_t *payload = find_bitmaps(sector, header_bytes);
+	struct qc_disk_bitmaps_extension extension;
+
+	assert(payload);
+	memcpy(&extension, payload, sizeof(extension));
+	extension.bitmap_directory_offset = qc_be64_make(directory.byte);
+	extension.bitmap_directory_size = qc_be64_make(directory_bytes);
+	memcpy(payload, &extension, sizeof(extension));
+}
+
+int qc_txn_set_backing(struct qc_txn *txn, const char *name, const char *format, struct qc_err *err)
+{
+	const struct qc_image *image = txn->image;
+	int status;
+
+	assert(!txn->failed);
+	if (same_text(name, image->backing_name)
+	    && (!name || same_text(format, image->extensions.backing_format)))
+		return 0;
+	status = relay(txn, name, format, err);
+	if (status == 0 && txn->marks.changed)
+		status = require_bitmaps(txn, err);
+	return qc_txn_result(txn, status);
 }

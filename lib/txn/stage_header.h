@@ -34,6 +34,18 @@ struct qc_header_layout {
 	bool name_apart; /* not in `sector`: it must be in cluster 0 before the commit's barrier */
 };
 
+struct qc_txn;
+
+/*
+ * Sees to it that the bitmaps extension lies in the sector 0 to come, which is laid out anew if it
+ * does not. QC_E_NO_SPACE if there is no room.
+ */
+int qc_stage_header_bitmaps(struct qc_txn *txn, struct qc_err *err);
+
+/* Points that extension, which must be in the sector, to a directory. */
+void qc_stage_header_lead_to_bitmaps(uint32_t header_bytes, struct qc_host directory,
+				     uint64_t directory_bytes, uint8_t sector[QC_SECTOR_BYTES]);
+
 /*
  * Lays out sector 0 for another backing file. `cluster0` is the committed cluster 0, `header` and
  * `extensions` are what it says. `name` NULL: none; `format` NULL: not recorded. Fails with

@@ -48,7 +48,7 @@ static int each_cluster(struct qc_txn *txn, struct qc_guest at, const uint8_t *b
 			uint64_t length, enum qc_put how, struct qc_err *err)
 {
 	uint64_t cluster = txn->geometry->cluster_bytes;
-	int status = qc_txn_require_writable(txn, err);
+	int status = 0;
 
 	while (status == 0 && length > 0) {
 		uint64_t from = qc_in_cluster(txn->geometry, at.byte);
@@ -66,6 +66,18 @@ static int each_cluster(struct qc_txn *txn, struct qc_guest at, const uint8_t *b
 			bytes += now;
 	}
 	return qc_txn_result(txn, status);
+}
+
+/* Changes a range as a guest would: dirty bitmaps take note. */
+static int change(struct qc_txn *txn, struct qc_guest at, const uint8_t *bytes, uint64_t length,
+		  enum qc_put how, struct qc_err *err)
+{
+	int status;
+
+	if ((status = qc_txn_require_writable(txn, err)) < 0
+	    || (status = qc_marks_set(txn, at, length, err)) < 0)
+		return qc_txn_result(txn, status);
+	return each_cluster(txn, at, bytes, length, how, err);
 }
 
 static int require_range(struct qc_txn *txn, struct qc_guest at, uint64_t length,
@@ -88,7 +100,7 @@ int qc_txn_write(struct qc_txn *txn, struct qc_guest at, const void *bytes, size
 	if (status < 0)
 		return qc_txn_result(txn, status);
 	txn->report.bytes_written += length;
-	return each_cluster(txn, at, bytes, length, QC_PUT_DATA, err);
+	return change(txn, at, bytes, length, QC_PUT_DATA, err);
 }
 
 int qc_txn_zero(struct qc_txn *txn, struct qc_guest at, uint64_t length, struct qc_err *err)
@@ -98,7 +110,7 @@ int qc_txn_zero(struct qc_txn *txn, struct qc_guest at, uint64_t length, struct 
 	if (status < 0)
 		return qc_txn_result(txn, status);
 	txn->report.bytes_written += length;
-	return each_cluster(txn, at, NULL, length, QC_PUT_ZERO, err);
+	return change(txn, at, NULL, length, QC_PUT_ZERO, err);
 }
 
 int qc_txn_discard(struct qc_txn *txn, struct qc_guest at, uint64_t length, struct qc_err *err)
@@ -107,10 +119,10 @@ int qc_txn_discard(struct qc_txn *txn, struct qc_guest at, uint64_t length, stru
 
 	if (status < 0)
 		return qc_txn_result(txn, status);
-	return each_cluster(txn, at, NULL, length, QC_PUT_DISCARD, err);
+	return change(txn, at, NULL, length, QC_PUT_DISCARD, err);
 }
 
-static int require_resizable(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
+static int prepare_to_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 {
 	const struct qc_snapshots *snapshots = &txn->image->snapshots;
 
@@ -120,7 +132,7 @@ static int require_resizable(const struct qc_txn *txn, uint64_t disk_bytes, stru
 				err, QC_E_UNSUPPORTED,
 				"the disk cannot grow: snapshot '%s' may not remember its size",
 				snapshots->list[i].name);
-	return qc_txn_require_bitmaps_fit(txn, disk_bytes, err);
+	return qc_marks_grow(txn, disk_bytes, err);
 }
 
 int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
@@ -136,7 +148,7 @@ int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 	if (disk_bytes > QC_DISK_BYTES_MAX)
 		return qc_txn_result(txn,
 				     qc_fail(err, QC_E_ARGUMENT, "a disk cannot be that long"));
-	if ((status = require_resizable(txn, disk_bytes, err)) < 0)
+	if ((status = prepare_to_grow(txn, disk_bytes, err)) < 0)
 		return qc_txn_result(txn, status);
 	status = qc_txn_grow_l1(txn, qc_l1_entries_for(txn->geometry, disk_bytes), err);
 	if (status < 0)

@@ -57,8 +57,8 @@ struct qc_txn_report {
  * what unallocated clusters show. Everything is borrowed and must outlive the transaction.
  *
  * Refused, with nothing changed: images that are marked dirty or corrupt (QC_E_FORMAT), and images
- * with a data file (QC_E_UNSUPPORTED). Where an image has encryption or an enabled dirty bitmap, the
- * edits that change guest contents are refused, with the same code.
+ * with a data file (QC_E_UNSUPPORTED). Where an image is encrypted, the edits that change guest
+ * contents are refused, with the same code. Enabled dirty bitmaps record them.
  */
 int qc_txn_begin(struct qc_image *image, const struct qc_layer *backing,
 		 const struct qc_txn_options *options, struct qc_txn **ret, struct qc_err *err);

@@ -16,7 +16,7 @@ static size_t blocks_in(const struct qc_geometry *g, uint64_t bytes)
 	return (size_t)qc_max(bytes >> g->cluster_bits, BLOCKS_IN_MEMORY_MIN);
 }
 
-int qc_txn_place_l2(void *context, struct qc_block *block, struct qc_err *err)
+int qc_txn_place_table(void *context, struct qc_block *block, struct qc_err *err)
 {
 	struct qc_txn *txn = context;
 	int status = qc_txn_allocate(txn, 1, &block->new_host, err);
@@ -47,7 +47,7 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 		.file = image->file,
 		.block_bytes = (size_t)image->geometry.cluster_bytes,
 		.room = blocks_in(&image->geometry, L2_BYTES_IN_MEMORY),
-		.place = qc_txn_place_l2,
+		.place = qc_txn_place_table,
 		.place_context = txn,
 		.write = qc_txn_put,
 		.write_context = txn,
@@ -69,6 +69,7 @@ void qc_txn_free(struct qc_txn *txn)
 	qc_refs_clear(&txn->refs);
 	qc_space_clear(&txn->space);
 	qc_undo_clear(&txn->undo);
+	qc_marks_clear(txn);
 	free(txn->cluster);
 	free(txn->tables);
 	free(txn->relaid);
@@ -126,42 +127,11 @@ int qc_txn_put(void *context, struct qc_host at, const void *bytes, size_t lengt
 	return status < 0 ? status : qc_file_write(file, at.byte, bytes, length, err);
 }
 
-int qc_txn_require_recordable(const struct qc_txn *txn, struct qc_err *err)
-{
-	const struct qc_bitmaps *bitmaps = &txn->image->bitmaps;
-
-	for (size_t i = 0; i < bitmaps->count; i++)
-		if ((bitmaps->list[i].flags & QC_BITMAP_AUTO) != 0)
-			return qc_fail(err, QC_E_UNSUPPORTED,
-				       "the enabled dirty bitmap '%s' would have to record the "
-				       "changes, which is not supported yet",
-				       bitmaps->list[i].name);
-	return 0;
-}
-
 int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err)
 {
 	if (txn->header.crypt_method != QC_CRYPT_NONE)
 		return qc_fail(err, QC_E_UNSUPPORTED,
 			       "the image is encrypted, and its contents cannot be changed");
-	return qc_txn_require_recordable(txn, err);
-}
-
-int qc_txn_require_bitmaps_fit(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
-{
-	const struct qc_bitmaps *bitmaps = &txn->image->bitmaps;
-
-	for (size_t i = 0; i < bitmaps->count; i++) {
-		const struct qc_bitmap *bitmap = &bitmaps->list[i];
-		uint64_t bits = qc_div_up(disk_bytes, UINT64_C(1) << bitmap->granularity_bits);
-
-		if (qc_clusters_for(txn->geometry, qc_div_up(bits, 8)) != bitmap->table_entries)
-			return qc_fail(
-				err, QC_E_UNSUPPORTED,
-				"the dirty bitmap '%s' does not fit a disk of %llu bytes, and "
-				"cannot change its size yet",
-				bitmap->name, (unsigned long long)disk_bytes);
-	}
 	return 0;
 }
 

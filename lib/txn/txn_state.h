@@ -4,6 +4,7 @@
 
 #include "txn/pack.h"
 #include "txn/space.h"
+#include "txn/stage_bitmap.h"
 #include "txn/stage_map.h"
 #include "txn/stage_refcount.h"
 #include "txn/stage_table.h"
@@ -37,7 +38,8 @@ struct qc_txn {
 	struct qc_forest *forest; /* NULL unless compressed clusters are being expanded */
 	struct qc_undo undo;
 	struct qc_pack pack;
-	uint8_t *cluster; /* one cluster, to merge in */
+	struct qc_marks marks; /* dirty bitmaps */
+	uint8_t *cluster;      /* one cluster, to merge in */
 
 	struct qc_txn_report report;
 };
@@ -47,17 +49,8 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	       const struct qc_txn_options *options, struct qc_txn **ret, struct qc_err *err);
 void qc_txn_free(struct qc_txn *txn);
 
-/* Fails with QC_E_UNSUPPORTED if a dirty bitmap would have to record a change of guest contents. */
-int qc_txn_require_recordable(const struct qc_txn *txn, struct qc_err *err);
-
-/* Likewise, or if guest contents are encrypted, so that no bytes of ours can be among them. */
+/* Fails with QC_E_UNSUPPORTED if guest contents are encrypted: no bytes of ours can be among them. */
 int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err);
-
-/*
- * Fails with QC_E_UNSUPPORTED if a disk of another size would need a bitmap table of another length:
- * QEMU does not open an image whose tables do not fit its disk.
- */
-int qc_txn_require_bitmaps_fit(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err);
 
 /* Makes the L1 table in memory at least that long. */
 int qc_txn_grow_l1(struct qc_txn *txn, uint64_t entries, struct qc_err *err);
@@ -68,8 +61,8 @@ int qc_txn_need_space(struct qc_txn *txn, struct qc_err *err);
 /* Gives out clusters and counts the first reference of each. */
 int qc_txn_allocate(struct qc_txn *txn, uint64_t count, struct qc_host *ret, struct qc_err *err);
 
-/* Gives a changed L2 table its place; a qc_stage_place. */
-int qc_txn_place_l2(void *context, struct qc_block *block, struct qc_err *err);
+/* Gives a changed L2 table, or bitmap data, its place; a qc_stage_place. */
+int qc_txn_place_table(void *context, struct qc_block *block, struct qc_err *err);
 
 /*
  * Writes to clusters that are free in the committed state (I1), remembering what stood there. The

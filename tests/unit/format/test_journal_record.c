@@ -86,7 +86,7 @@ static void records_of_every_kind_round_trip(void **state)
 	struct qc_err err;
 
 	(void)state;
-	for (int kind = QC_JOURNAL_L1; kind <= QC_JOURNAL_FREED; kind++) {
+	for (int kind = QC_JOURNAL_L1; kind <= QC_JOURNAL_KIND_LAST; kind++) {
 		struct qc_journal_record record = {
 			.kind = (enum qc_journal_kind)kind,
 			.index = UINT64_C(1) << 40,
@@ -132,7 +132,7 @@ static void impossible_records_are_refused(void **state)
 	assert_record_refused(sound, 1);
 	r.kind = (enum qc_journal_kind)0;
 	assert_record_refused(r, 0);
-	r.kind = (enum qc_journal_kind)(QC_JOURNAL_FREED + 1);
+	r.kind = (enum qc_journal_kind)(QC_JOURNAL_KIND_LAST + 1);
 	assert_record_refused(r, 0);
 	r = sound;
 	r.old_host = qc_host(0);

@@ -35,6 +35,7 @@ struct command {
 
 /* One in each cmd_<name>.c. */
 int cmd_check(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_decompress(int argc, char **argv);
 int cmd_hash(int argc, char **argv);

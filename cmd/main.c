@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{"map", "show what each part of the disk is", cmd_map, false},
 	{"read", "copy bytes out of the disk", cmd_read, false},
 	{"hash", "print a digest of the disk's contents and size", cmd_hash, false},
+	{"compare", "tell whether two images show a guest the same", cmd_compare, false},
 	{"create", "make a new image", cmd_create, true},
 	{"write", "change bytes of the disk, all of them or none", cmd_write, true},
 	{"snapshot-cow", "create, list, apply, delete or rename internal snapshots",

@@ -3,7 +3,7 @@
 # follows an option is completed by what stands behind its =.
 # shellcheck shell=bash
 
-_qcowtool_commands='info map read hash create write rebase snapshot-cow decompress check recover'
+_qcowtool_commands='info map read hash compare create write rebase snapshot-cow decompress check recover'
 
 _qcowtool_table() {
 	cat <<-'END'
@@ -11,22 +11,23 @@ _qcowtool_table() {
 		map: -s --start-offset= -l --max-length=
 		read: --at= --length= --hex -o
 		map read hash: --snapshot=
+		compare: -f --format= -F --other-format= -s --strict
 		create: -b --backing= -F --backing-format= -o --options= --force
 		write: --at= --hex= --text= --file= --fill= --zero= --discard= --expect= --script=
 		write: -c --compress --grow
 		rebase: -b --backing= -F --backing-format= -u --unsafe -c --compress --ignore-snapshots
 		decompress: --at= --length= --batch=
-		info map hash write rebase snapshot-cow decompress check recover: --output=
-		info map hash create write rebase snapshot-cow decompress check recover: -q --quiet
-		info map read hash create snapshot-cow check: -U --force-share
-		info map read hash write rebase: --chain=
-		info map read hash create write rebase snapshot-cow decompress check recover: --no-sandbox
+		info map hash compare write rebase snapshot-cow decompress check recover: --output=
+		info map hash compare create write rebase snapshot-cow decompress check recover: -q --quiet
+		info map read hash compare create snapshot-cow check: -U --force-share
+		info map read hash compare write rebase: --chain=
+		info map read hash compare create write rebase snapshot-cow decompress check recover: --no-sandbox
 		write rebase snapshot-cow decompress check recover: -n --dry-run
 		create write rebase snapshot-cow decompress check recover: --no-sync
 		write rebase snapshot-cow decompress: --trust-refcounts
 		check: -r --repair= --deep
-		hash decompress check: -j --jobs=
-		info map read hash create write rebase snapshot-cow decompress check recover: -h --help
+		hash compare decompress check: -j --jobs=
+		info map read hash compare create write rebase snapshot-cow decompress check recover: -h --help
 	END
 }
 
@@ -87,7 +88,7 @@ _qcowtool_value() { # COMMAND OPTION
 	*:--output) _qcowtool_words 'human json' ;;
 	*:--chain) _qcowtool_words 'none dir any' ;;
 	*:--snapshot) _qcowtool_names ;;
-	create:-F | rebase:-F | *:--backing-format) _qcowtool_words 'qcow2 raw' ;;
+	create:-F | rebase:-F | compare:-[fF] | *:--backing-format | *:--format | *:--other-format) _qcowtool_words 'qcow2 raw' ;;
 	create:-o | create:--options) _qcowtool_keys ;;
 	create:-b | rebase:-b | *:--backing | read:-o | write:--file | write:--script) _qcowtool_files ;;
 	map:-[sl] | *:--start-offset | *:--max-length | *:--at | *:--length | *:--batch | *:-j | *:--jobs) ;;

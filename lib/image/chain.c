@@ -279,6 +279,26 @@ int qc_chain_open_backing(const struct qc_image *image, const char *image_path,
 	return 0;
 }
 
+/* The layer that a person named, and all below it. */
+static int set_up_top(struct qc_layer *top, const struct qc_chain_open *how, struct qc_err *err)
+{
+	const struct walk walk = {.top_path = top->path, .how = how};
+	const char *format = how->format != NULL ? how->format : "qcow2";
+	enum layer_format probed;
+	int rc;
+
+	if (format[0] == '\0') {
+		rc = probe(top->file, &probed, err);
+		if (rc < 0)
+			return rc;
+		format = probed == LAYER_RAW ? "raw" : "qcow2";
+	}
+	rc = set_up_layer(&walk, top, format, err);
+	if (rc < 0 || top->image == NULL)
+		return rc;
+	return qc_chain_open_backing(top->image, top->path, how, &top->backing, err);
+}
+
 int qc_chain_open(const char *path, const struct qc_chain_open *how, struct qc_layer **ret,
 		  struct qc_err *err)
 {
@@ -290,9 +310,7 @@ int qc_chain_open(const char *path, const struct qc_chain_open *how, struct qc_l
 		return rc;
 	rc = qc_file_posix_open(path, &how->file, &top->file, err);
 	if (rc == 0)
-		rc = open_image(top, LAYER_QCOW2, path, how, err);
-	if (rc == 0)
-		rc = qc_chain_open_backing(top->image, path, how, &top->backing, err);
+		rc = set_up_top(top, how, err);
 	if (rc < 0) {
 		qc_layer_close(top);
 		return rc;

@@ -34,12 +34,17 @@ struct qc_chain_open {
 	struct qc_file_open file; /* for the top layer; those below are always opened for reading,
 				      with QC_LOCK_FORCE if the top one is, else QC_LOCK_READ */
 	enum qc_chain_policy policy;
+	/* Of the top layer: "qcow2" (as NULL), "raw", or "" for whichever it begins as. */
+	const char *format;
 	/* The file behind the top image, where that reads a view of it; NULL: the image's own. */
 	const struct qc_file *top_file;
 	bool metadata_only; /* guest bytes are not wanted, so no layer is refused for its content */
 };
 
-/* Opens the image at `path` (always as qcow2) and everything below it. */
+/*
+ * Opens the image at `path` and everything below it. Whoever names a file that begins as an image means
+ * that image, so what was found by looking is followed like any other here.
+ */
 int qc_chain_open(const char *path, const struct qc_chain_open *how, struct qc_layer **ret,
 		  struct qc_err *err);
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Random chains, random overlays, random rebases: afterwards the guest contents are what they were,
-# and qemu-img finds nothing wrong. A pool of bases that resemble each other is made, then overlays
-# move between them; after every 40 rebases there is a new pool.
+# Random chains, random overlays, random edits and rebases: afterwards the guest contents are what
+# they were, and qemu-img finds nothing wrong. A pool of bases that resemble each other is made, then
+# overlays move between them; after every 40 rebases there is a new pool. The folder is fastest on a
+# tmpfs (TMPDIR): qemu-img waits for the disk. What the guest sees is noted once after each edit, so
+# several rebases in a row must add up to nothing.
 #
 #	random_rebase.sh QCOWTOOL [COUNT [SEED [SECONDS]]]
 set -euo pipefail
@@ -90,6 +92,18 @@ make_overlay() {
 	qemu-img create -q -f qcow2 -o "$options" -b "$REPLY" -F "$format" disk.qcow2 $((size * unit))
 	((RANDOM % 4 == 0)) ||
 		edit disk.qcow2 qcow2 "$size" $((RANDOM % 6 + 1)) "-z" "-z -u" "-c -P 3"
+	note_contents
+}
+
+note_contents() {
+	qemu-img convert -f qcow2 -O raw disk.qcow2 disk.raw
+}
+
+edit_overlay() {
+	local size
+	size=$(($(stat -c %s disk.raw) / unit))
+	edit disk.qcow2 qcow2 "$size" $((RANDOM % 3 + 1)) "-z" "-z -u"
+	note_contents
 }
 
 fail() { # WORDS
@@ -103,19 +117,24 @@ rebase() {
 	pick_base && base=$REPLY
 	((RANDOM % 6 == 0)) && base=
 	((RANDOM % 3 == 0)) && arguments+=(-c)
-	qemu-img convert -f qcow2 -O raw disk.qcow2 before.raw
 	"$qcowtool" rebase -q --no-sync "${arguments[@]}" -b "$base" -F "$format" disk.qcow2 ||
 		fail "rebase to '$base' ${arguments[*]} failed"
-	qemu-img compare -f qcow2 -F raw disk.qcow2 before.raw >compared ||
-		fail "rebase to '$base' ${arguments[*]}: $(<compared)"
-	qemu-img check -q -f qcow2 disk.qcow2 || fail "rebase to '$base': qemu-img check"
+	compare "rebase to '$base' ${arguments[*]}"
+}
+
+compare() { # WORDS
+	qemu-img compare -f qcow2 -F raw disk.qcow2 disk.raw >compared || fail "$*: $(<compared)"
+	qemu-img check -q -f qcow2 disk.qcow2 || fail "$*: qemu-img check"
 }
 
 round=0
 while ((round < count && (limit == 0 || SECONDS < limit))); do
 	((round % rebases_a_pool)) || make_pool
-	((round % 3)) || make_overlay
-	[[ -e disk.qcow2 ]] || make_overlay
+	if ((round % 4 == 0)); then
+		make_overlay
+	elif ((RANDOM % 2)); then
+		edit_overlay
+	fi
 	rebase
 	((++round))
 done

@@ -19,11 +19,14 @@
 enum {
 	KEY_REPAIR = 'r',
 	KEY_DEEP = 1,
+	KEY_SNAPSHOT,
 };
 
 static const struct argp_option own_options[] = {
 	{"repair", KEY_REPAIR, "leaks|all", 0, "repair leaks, or all that can be repaired", 0},
 	{"deep", KEY_DEEP, NULL, 0, "decompress every compressed cluster, too", 0},
+	{"snapshot", KEY_SNAPSHOT, "NAME|ID", 0,
+	 "only what concerns that snapshot, and its numbers of clusters", 0},
 	{0},
 };
 
@@ -37,6 +40,7 @@ enum repair_kind {
 struct wish {
 	enum repair_kind repair;
 	bool deep;
+	const char *snapshot;
 };
 
 static int take_option(void *context, int key, const char *value, struct qc_err *err)
@@ -45,6 +49,8 @@ static int take_option(void *context, int key, const char *value, struct qc_err 
 
 	if (key == KEY_DEEP)
 		wish->deep = true;
+	else if (key == KEY_SNAPSHOT)
+		wish->snapshot = value;
 	else if (strcmp(value, "leaks") == 0)
 		wish->repair = REPAIR_LEAKS;
 	else if (strcmp(value, "all") == 0)
@@ -135,6 +141,7 @@ static int check_file(struct check_command *command, struct qc_err *err)
 	const struct qc_file_open how = {.lock = command->line->common.force_share ? QC_LOCK_FORCE
 										   : QC_LOCK_READ};
 	const struct qc_check_options options = {
+		.snapshot = command->wish.snapshot,
 		.deep = command->wish.deep,
 		.jobs = command->line->common.jobs,
 	};
@@ -357,6 +364,9 @@ int cmd_check(int argc, char **argv)
 	if (command.wish.repair != REPAIR_NOTHING && command.wish.deep)
 		return command_usage(line.name, "what --deep finds cannot be repaired: --deep and "
 						"-r exclude each other");
+	if (command.wish.repair != REPAIR_NOTHING && command.wish.snapshot)
+		return command_usage(line.name, "a repair is of the whole image: --snapshot and -r "
+						"exclude each other");
 	command.findings = json_array();
 	if ((command.wish.repair ? repair_file(&command, &err) : check_file(&command, &err)) < 0)
 		status = command_fail(line.name, line.argument[0], &err);

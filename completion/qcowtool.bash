@@ -10,7 +10,7 @@ _qcowtool_table() {
 		info: --backing-chain
 		map: -s --start-offset= -l --max-length=
 		read: --at= --length= --hex -o
-		map read hash: --snapshot=
+		map read hash check: --snapshot=
 		compare: -f --format= -F --other-format= -s --strict
 		create: -b --backing= -F --backing-format= -o --options= --force
 		write: --at= --hex= --text= --file= --fill= --zero= --discard= --expect= --script=

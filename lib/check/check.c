@@ -32,16 +32,21 @@ static int run(struct qc_check *check, struct qc_err *err)
 
 	if (r < 0 || check->gave_up)
 		return r;
+	r = qc_check_choose_subject(check, err);
+	if (r < 0)
+		return r;
 	check->clusters = qc_clusters_for(&check->geometry, check->file->bytes);
 	if (check->clusters > CLUSTERS_MAX)
 		return qc_fail(err, QC_E_UNSUPPORTED, "%" PRIu64 " clusters are too many to check",
 			       check->clusters);
 	check->result.total_clusters =
 		qc_clusters_for(&check->geometry,
-				qc_align_down(check->header.disk_bytes, QC_SECTOR_BYTES));
+				qc_align_down(qc_check_subject_bytes(check), QC_SECTOR_BYTES));
 	/* A reference may reach into the cluster after the last one. */
 	r = qc_counts_init(&check->references, check->clusters + 1, check->geometry.refcount_max,
 			   err);
+	if (r == 0 && check->subject)
+		r = qc_counts_init(&check->reached, check->clusters + 1, 1, err);
 	if (r == 0)
 		r = qc_stored_load(check, err);
 	if (r == 0)
@@ -73,6 +78,7 @@ int qc_check_run(struct qc_file *file, const struct qc_check_options *options,
 	free(check.streams);
 	qc_stored_clear(&check.stored);
 	qc_counts_clear(&check.references);
+	qc_counts_clear(&check.reached);
 	qc_check_unload(&check);
 	return r;
 }

@@ -23,6 +23,14 @@
 struct qc_check_options {
 	uint64_t findings_max; /* how many are passed on; the rest is counted. 0: a default */
 
+	/*
+	 * An id or a name: the check is about that snapshot. The numbers of clusters are its own; of
+	 * the corruptions only those count that lie in its tables, in clusters that it refers to, or
+	 * in what the whole image stands on; leaks and COPIED flags are none of its business. NULL:
+	 * the check is about everything.
+	 */
+	const char *snapshot;
+
 	/* Decompress every compressed cluster, too, in that many threads (0: one for each core). */
 	bool deep;
 	unsigned int jobs;
@@ -43,12 +51,13 @@ struct qc_check_result {
 	uint64_t check_errors; /* parts that could not be checked */
 	uint64_t corruptions;
 	uint64_t leaks;
-	uint64_t lasting;	     /* of the corruptions, those that no repair puts right */
-	uint64_t flags_wrong;	     /* of the corruptions, COPIED flags */
-	bool refcounts_broken;	     /* their tables and blocks, which a repair has to make anew */
-	uint64_t image_end_offset;   /* where the last cluster with a count or a reference ends */
-	uint64_t total_clusters;     /* of the guest's disk */
-	uint64_t allocated_clusters; /* this and those below: of the active state */
+	uint64_t lasting;	   /* of the corruptions, those that no repair puts right */
+	uint64_t flags_wrong;	   /* of the corruptions, COPIED flags */
+	bool refcounts_broken;	   /* their tables and blocks, which a repair has to make anew */
+	uint64_t image_end_offset; /* where the last cluster with a count or a reference ends */
+	uint64_t total_clusters;   /* of the guest's disk */
+	uint64_t
+		allocated_clusters; /* this and those below: of the active state, or the snapshot */
 	uint64_t fragmented_clusters;
 	uint64_t compressed_clusters;
 	uint64_t findings;	   /* passed on to the sink */
@@ -62,7 +71,7 @@ struct qc_check_result {
 
 /*
  * Checks the image in `file`; findings go to `sink` as they come up. Fails, with *ret untouched,
- * for what is no qcow2 image at all, for errors of the storage and for lack of memory.
+ * for what is no qcow2 image at all, for a snapshot that is not there, for errors of the storage and for lack of memory.
  */
 int qc_check_run(struct qc_file *file, const struct qc_check_options *options,
 		 const struct qc_finding_sink *sink, struct qc_check_result *ret,

@@ -45,6 +45,8 @@ struct qc_check {
 	struct qc_snapshots snapshots;
 	struct qc_bitmaps bitmaps;
 
+	uint32_t subject;	     /* the snapshot that the check is about, plus 1; 0: all */
+	struct qc_counts reached;    /* with a subject: references but for those of other tables */
 	uint64_t clusters;	     /* of the file, and one more if something reaches into it */
 	struct qc_counts references; /* found */
 	struct qc_stored stored;
@@ -59,15 +61,27 @@ struct qc_check_place {
 	const char *snapshot; /* NULL: the active state, or nobody */
 	bool has_guest;
 	struct qc_guest guest;
+	bool apart; /* the check is about a snapshot, and this is not its own */
 };
 
 extern const struct qc_check_place qc_check_nowhere;
 
+/*
+ * subject.c: finds the snapshot that the check is about. Owners of tables are numbered: 0 is the
+ * subject, or the active state if there is none.
+ */
+int qc_check_choose_subject(struct qc_check *check, struct qc_err *err);
+
+/* The owner of the active state's tables (number 0) or of those of snapshot number - 1. */
+uint32_t qc_check_owner(const struct qc_check *check, uint32_t number);
+struct qc_check_place qc_check_place_of(const struct qc_check *check, uint32_t owner);
+uint64_t qc_check_subject_bytes(const struct qc_check *check); /* of its disk */
+
 /* report.c */
 
 /*
- * Reports a finding that stands for `times` equal ones, which are counted as the id's severity says.
- * Sets no counter for notes.
+ * Reports a finding that stands for `times` equal ones, which are counted as the id's severity says,
+ * unless its place is apart. Sets no counter for notes.
  */
 void qc_check_report(struct qc_check *check, enum qc_finding_id id, uint64_t times,
 		     struct qc_host host, const struct qc_check_place *place, const char *format,
@@ -134,10 +148,10 @@ int qc_check_walk(struct qc_check *check, struct qc_err *err);
 struct qc_check_l2 {
 	uint64_t offset;
 	uint64_t weight;	/* references from all L1 tables */
-	uint64_t active;	/* of them, from the active one */
+	uint64_t active;	/* of them, from the subject's */
 	uint64_t copied_weight; /* of those, for which the COPIED flags are to be checked */
 	uint64_t l1_index;	/* of one reference, */
-	uint32_t owner;		/* from the active table (0) or that of snapshot owner - 1 */
+	uint32_t owner;		/* as subject.c numbers them */
 };
 
 /* l2.c: counts what the entries of a table refer to, and checks them. */

@@ -15,6 +15,13 @@ static int tell(struct qc_check *check, uint64_t cluster, uint64_t stored, uint6
 	return options->mismatch(options->context, cluster, stored, found, err);
 }
 
+/* What is counted too often harms no snapshot; nor does a count of what it does not refer to. */
+static bool is_apart(const struct qc_check *check, uint64_t cluster, uint64_t stored,
+		     uint64_t found)
+{
+	return stored > found || qc_counts_get(&check->reached, cluster) == 0;
+}
+
 static int compare_one(struct qc_check *check, uint64_t cluster, struct qc_err *err)
 {
 	uint64_t found = qc_counts_get(&check->references, cluster);
@@ -24,7 +31,7 @@ static int compare_one(struct qc_check *check, uint64_t cluster, struct qc_err *
 	int r;
 
 	r = qc_stored_get(check, cluster, &known, &stored, err);
-	if (r < 0)
+	if (r < 0 || (check->subject && is_apart(check, cluster, stored, found)))
 		return r;
 	if (stored < found)
 		qc_check_report(check, QC_FINDING_REFCOUNT_TOO_LOW, 1, host, &qc_check_nowhere,

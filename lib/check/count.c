@@ -31,6 +31,13 @@ int qc_check_count_clusters(struct qc_check *check, uint64_t first, uint64_t end
 	r = qc_counts_add(&check->references, first, end - first, weight, &excess, err);
 	if (r < 0)
 		return r;
+	if (check->subject && !place->apart) {
+		struct qc_counts_excess unused;
+
+		r = qc_counts_add(&check->reached, first, end - first, 1, &unused, err);
+		if (r < 0)
+			return r;
+	}
 	if (excess.references > 0)
 		qc_check_report(check, QC_FINDING_REFCOUNT_OVERFLOW, excess.references,
 				qc_host_of_cluster(g, excess.cluster), place,

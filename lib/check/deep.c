@@ -212,14 +212,12 @@ static void sort_streams(struct qc_check *check)
 static int report(struct qc_check *check, const struct qc_check_stream *stream, struct desk *desk,
 		  struct qc_err *err)
 {
-	const struct qc_check_place place = {
-		.snapshot = stream->owner ? check->snapshots.list[stream->owner - 1].name : NULL,
-		.has_guest = true,
-		.guest = qc_guest(stream->guest),
-	};
+	struct qc_check_place place = qc_check_place_of(check, stream->owner);
 	struct qc_err why = {.text = ""};
 	int r;
 
+	place.has_guest = true;
+	place.guest = qc_guest(stream->guest);
 	if (stream->verdict == VERDICT_OVERLAP) {
 		qc_check_report(check, QC_FINDING_COMPRESSED_OVERLAP, 1, qc_host(stream->offset),
 				&place,

@@ -22,15 +22,12 @@ struct table {
 
 static struct qc_check_place place_of(const struct table *t, uint64_t index)
 {
-	const struct qc_check *check = t->check;
-	uint32_t owner = t->l2->owner;
+	struct qc_check_place place = qc_check_place_of(t->check, t->l2->owner);
 
-	return (struct qc_check_place){
-		.snapshot = owner ? check->snapshots.list[owner - 1].name : NULL,
-		.has_guest = true,
-		.guest = qc_guest(t->l2->l1_index * check->geometry.l2_span_bytes
-				  + (index << check->geometry.cluster_bits)),
-	};
+	place.has_guest = true;
+	place.guest = qc_guest(t->l2->l1_index * t->check->geometry.l2_span_bytes
+			       + (index << t->check->geometry.cluster_bits));
+	return place;
 }
 
 static void report_copied(struct table *t, uint64_t index, uint64_t entry, uint64_t refcount)
@@ -172,7 +169,7 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	/* Their place is a matter of bytes, so neighbours are never contiguous. */
 	check->result.fragmented_clusters += t->l2->active;
 	r = qc_check_count(check, offset, bytes, t->l2->weight, &place, err);
-	if (r == 0 && check->options->deep && offset < check->file->bytes
+	if (r == 0 && check->options->deep && !place.apart && offset < check->file->bytes
 	    && qc_range_fits(offset, bytes, check->file->bytes + check->geometry.cluster_bytes - 1))
 		r = qc_check_add_stream(check, offset, bytes, place.guest.byte, t->l2->owner, err);
 	return r;

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-/* One table: bytes start .. end-1 of the file; owner 0 is the active state, n is snapshot n-1. */
+/* One table: bytes start .. end-1 of the file; owners are numbered as subject.c says. */
 struct qc_span {
 	uint64_t start;
 	uint64_t end;

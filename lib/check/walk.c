@@ -128,11 +128,11 @@ static int check_copied(struct qc_check *check, uint64_t index, uint64_t entry,
 
 static struct qc_check_place place_of(const struct qc_check *check, uint32_t owner, uint64_t index)
 {
-	return (struct qc_check_place){
-		.snapshot = owner ? check->snapshots.list[owner - 1].name : NULL,
-		.has_guest = true,
-		.guest = qc_guest(index * check->geometry.l2_span_bytes),
-	};
+	struct qc_check_place place = qc_check_place_of(check, owner);
+
+	place.has_guest = true;
+	place.guest = qc_guest(index * check->geometry.l2_span_bytes);
+	return place;
 }
 
 static int take_l1_entry(struct walk *walk, const struct qc_stretch *stretch, uint64_t at,
@@ -162,7 +162,7 @@ static int take_l1_entry(struct walk *walk, const struct qc_stretch *stretch, ui
 				"l2_offset=%" PRIx64 ": table is not cluster aligned; L1 entry "
 				"corrupted",
 				table.offset);
-	if (table.active)
+	if (table.active && !check->subject)
 		r = check_copied(check, table.l1_index, entry, &place, &known, err);
 	table.copied_weight = known ? table.active : 0;
 	return r < 0 ? r : add_table(walk, &table, err);
@@ -224,9 +224,10 @@ static int count_l1_tables(struct qc_check *check, const struct qc_span *spans, 
 }
 
 /* Whether the L1 table of a snapshot can be walked; what is wrong with it is reported. */
-static bool snapshot_has_table(struct qc_check *check, const struct qc_snapshot *snapshot)
+static bool snapshot_has_table(struct qc_check *check, uint32_t number)
 {
-	const struct qc_check_place place = {.snapshot = snapshot->name};
+	const struct qc_snapshot *snapshot = &check->snapshots.list[number - 1];
+	const struct qc_check_place place = qc_check_place_of(check, qc_check_owner(check, number));
 	uint64_t bytes = (uint64_t)snapshot->l1_entries * sizeof(uint64_t);
 
 	if (!qc_is_aligned(snapshot->l1.byte, check->geometry.cluster_bytes)) {
@@ -261,16 +262,16 @@ static size_t list_l1_tables(struct qc_check *check, struct qc_span *spans)
 	if (check->header.l1_entries > 0)
 		spans[count++] =
 			(struct qc_span){start, start + check->header.l1_entries * sizeof(uint64_t),
-					 0};
-	for (size_t i = 0; i < check->snapshots.count && !check->gave_up; i++) {
-		const struct qc_snapshot *snapshot = &check->snapshots.list[i];
+					 qc_check_owner(check, 0)};
+	for (uint32_t number = 1; number <= check->snapshots.count && !check->gave_up; number++) {
+		const struct qc_snapshot *snapshot = &check->snapshots.list[number - 1];
 
 		start = snapshot->l1.byte;
-		if (snapshot_has_table(check, snapshot))
+		if (snapshot_has_table(check, number))
 			spans[count++] =
 				(struct qc_span){start,
 						 start + snapshot->l1_entries * sizeof(uint64_t),
-						 (uint32_t)i + 1};
+						 qc_check_owner(check, number)};
 	}
 	return count;
 }

@@ -14,7 +14,6 @@
  */
 #include "txn/commit.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -22,6 +21,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "format/l1_entry.h"
+#include "txn/flip.h"
 #include "txn/forest_impl.h"
 #include "txn/journal_write.h"
 #include "txn/reclaim.h"
@@ -191,45 +191,18 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 
 /* --- flip --- */
 
-/* Whether sector 0 is still the one that was loaded; an error if it cannot be read. */
-static int is_untouched(struct qc_txn *txn, bool *ret, struct qc_err *err)
-{
-	uint8_t now[QC_SECTOR_BYTES];
-	int status = qc_file_read(txn->image->file, 0, now, sizeof(now), err);
-
-	if (status < 0)
-		return qc_err_context(err, "header");
-	*ret = memcmp(now, txn->image->sector0, sizeof(now)) == 0;
-	return 0;
-}
-
-static int fail_unknown(struct qc_err *err)
-{
-	err->code = QC_E_OUTCOME_UNKNOWN;
-	return qc_err_context(err, "the outcome of the commit is unknown; the image is exactly the "
-				   "old or exactly the new one");
-}
-
 static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
 {
 	struct qc_file *file = txn->image->file;
-	struct qc_err ignored;
+	const uint8_t *before = txn->image->sector0;
 	bool untouched = false;
 	int status;
 
-	if ((status = is_untouched(txn, &untouched, err)) < 0)
+	if ((status = qc_flip_is(file, before, &untouched, err)) < 0)
 		return status;
 	if (!untouched)
 		return qc_fail(err, QC_E_CHANGED, "another program changed the header meanwhile");
-	if ((status = qc_file_write(file, 0, after, QC_SECTOR_BYTES, err)) < 0) {
-		/* A write that was refused as a whole changed nothing; any other might have. */
-		if (is_untouched(txn, &untouched, &ignored) == 0 && untouched)
-			return qc_err_context(err, "header");
-		return fail_unknown(err);
-	}
-	if (qc_file_sync(file, QC_SYNC_DATA, err) < 0)
-		return fail_unknown(err); /* I6 */
-	return 0;
+	return qc_flip(file, before, after, err);
 }
 
 static bool has_changes(const struct qc_txn *txn)

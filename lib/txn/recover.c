@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "image/image.h"
+#include "txn/flip.h"
 #include "txn/reclaim.h"
 #include "txn/space.h"
 #include "txn/verify.h"
@@ -239,15 +240,13 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 
 /* --- applying --- */
 
-static int write_sector(struct qc_file *file, const uint8_t *sector, struct qc_err *err)
+static int write_sector(struct qc_file *file, const struct qc_recover_plan *plan,
+			const uint8_t *sector, struct qc_err *err)
 {
-	int status;
-
 	/* What the new sector leads to may have survived in memory only. */
-	if ((status = qc_file_sync(file, QC_SYNC_FULL, err)) < 0
-	    || (status = qc_file_write(file, 0, sector, QC_SECTOR_BYTES, err)) < 0)
-		return status;
-	return qc_file_sync(file, QC_SYNC_DATA, err);
+	int status = qc_file_sync(file, QC_SYNC_FULL, err);
+
+	return status < 0 ? status : qc_flip(file, plan->sector0, sector, err);
 }
 
 /* Gives back what the image, as it is now, does not use. */
@@ -281,15 +280,20 @@ static int settle_sector(struct qc_file *file, const struct qc_recover_plan *pla
 {
 	switch (plan->state) {
 	case QC_RECOVER_TORN_TO_NEW:
-		return write_sector(file, plan->journal.head.after, err);
+		return write_sector(file, plan, plan->journal.head.after, err);
 	case QC_RECOVER_TORN_TO_OLD:
-		return write_sector(file, plan->journal.head.before, err);
+		return write_sector(file, plan, plan->journal.head.before, err);
 	case QC_RECOVER_COMMITTED:
 		/* Its sync may have failed, and then another alone would not write it. */
-		return write_sector(file, plan->sector0, err);
+		return write_sector(file, plan, plan->sector0, err);
 	default:
 		return qc_file_sync(file, QC_SYNC_FULL, err);
 	}
+}
+
+static bool was_torn(const struct qc_recover_plan *plan)
+{
+	return plan->state == QC_RECOVER_TORN_TO_NEW || plan->state == QC_RECOVER_TORN_TO_OLD;
 }
 
 int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)
@@ -308,7 +312,9 @@ int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, s
 			       "the image is marked dirty or corrupt; it must be repaired first");
 	if ((status = settle_sector(file, plan, err)) < 0)
 		return status;
-	return give_back(file, &plan->journal, committed, err);
+	status = give_back(file, &plan->journal, committed, err);
+	/* The header is whole again, which is what counts; the rest is free space all the same. */
+	return status == -QC_E_IO && was_torn(plan) ? 0 : status;
 }
 
 static const struct {

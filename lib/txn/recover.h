@@ -45,6 +45,7 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 /*
  * Does what the plan says. The file is writable and locked for writing, and was not changed since
  * qc_recover_look(). Where the image's tables make no sense nothing is cut or punched: QC_E_FORMAT.
+ * QC_E_OUTCOME_UNKNOWN if sector 0 was written but may not be durable; nothing follows then (I6).
  */
 int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err);
 

@@ -46,33 +46,6 @@ static struct builder_options two_mib_a_bitmap_cluster(uint64_t disk_bytes)
 	return o;
 }
 
-static void a_disk_with_a_bitmap_grows_only_as_far_as_the_bitmap_fits(void **state)
-{
-	static const uint32_t flags[] = {0, QC_BITMAP_IN_USE};
-
-	(void)state;
-	for (size_t i = 0; i < 4; i++) {
-		struct builder_options o = two_mib_a_bitmap_cluster(2 << 20);
-		struct builder *b = builder_new(&o);
-		struct qc_file *file;
-		uint8_t *bytes;
-		size_t length;
-
-		builder_data(b, 0, filled(1));
-		builder_bitmap(b, "kept", i < 2 ? 9 : 16, flags[i % 2]);
-		builder_finish(b, &bytes, &length);
-		file = copy_of(bytes, length);
-		if (i < 2)
-			assert_refuses(file, do_grow, NULL, QC_E_UNSUPPORTED);
-		else if (flags[i % 2] == 0)
-			assert_allows(file, do_grow);
-		if (flags[i % 2] == 0)
-			assert_allows(file, do_write); /* it is disabled: writes are no matter */
-		qc_file_close(file);
-		builder_free(b);
-	}
-}
-
 /* The snapshot remembers its disk's size behind the entry's 40 bytes and its VM state's. */
 static void a_snapshot_whose_size_a_bitmap_does_not_fit_is_not_applied(void **state)
 {
@@ -265,7 +238,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_discard_of_a_part_of_a_compressed_cluster_keeps_the_rest),
-		cmocka_unit_test(a_disk_with_a_bitmap_grows_only_as_far_as_the_bitmap_fits),
 		cmocka_unit_test(a_snapshot_whose_size_a_bitmap_does_not_fit_is_not_applied),
 		cmocka_unit_test(a_disk_does_not_grow_beside_a_snapshot_that_forgets_its_size),
 		cmocka_unit_test(a_header_that_changes_under_us_stops_the_commit_at_once),

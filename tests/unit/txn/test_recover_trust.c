@@ -379,7 +379,7 @@ static void an_uncommitted_state_is_made_durable_before_its_tail_goes(void **sta
 	qc_file_close(file);
 }
 
-/* A sync that fails while settling: nothing was given back. */
+/* A sync that fails while settling: nothing was given back; the one after sector 0 decides nothing. */
 static void nothing_goes_if_a_sync_of_recovery_fails(void **state)
 {
 	(void)state;
@@ -396,7 +396,8 @@ static void nothing_goes_if_a_sync_of_recovery_fails(void **state)
 		watch_open(&w, file);
 		w.at_sync = fail_last_sync;
 		w.context = &last;
-		assert_int_equal(settle(&w.base, &err), -QC_E_IO);
+		assert_int_equal(settle(&w.base, &err),
+				 last == 0 ? -QC_E_IO : -QC_E_OUTCOME_UNKNOWN);
 		assert_true(same_file(file, before, length));
 		assert_int_equal(look(file), QC_RECOVER_COMMITTED);
 		qc_file_close(file);

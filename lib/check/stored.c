@@ -170,7 +170,7 @@ int qc_stored_load(struct qc_check *check, struct qc_err *err)
 	for (uint64_t i = 0; i < blocks && r == 0; i++)
 		r = load_block(check, i, all_ones, err);
 	/* Blocks of clusters past the file count too: a flag there may be looked up. */
-	for (uint64_t i = blocks; i < check->stored.entries; i++)
+	for (uint64_t i = blocks; i < check->stored.entries && r == 0; i++)
 		check->stored.unreadable |= !is_readable(check, i);
 	return r;
 }

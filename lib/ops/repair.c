@@ -39,22 +39,42 @@ static int pass(struct qc_edit *edit, const struct qc_repair_options *options,
 	return ret->changed ? qc_check_run(file, &how, after, &ret->after, err) : 0;
 }
 
-/* Repairs the file, or what an overlay shows of it. */
-static int run(struct qc_file *file, const struct qc_repair_files *files,
-	       const struct qc_repair_options *options, const struct qc_finding_sink *before,
-	       const struct qc_finding_sink *after, struct qc_repair_report *ret,
-	       struct qc_err *err)
+static int begin(struct qc_file *file, const struct qc_repair_files *files,
+		 const struct qc_repair_options *options, struct qc_edit **ret, struct qc_err *err)
 {
 	const struct qc_edit_options how = {
 		.txn = {.repair = true, .stop = options->stop, .spool = files->spool},
 		.no_backing = true,
 	};
+
+	return qc_edit_begin(file, NULL, &how, ret, err);
+}
+
+/* The beginning of an edit settles what is left of an interrupted transaction. */
+static int recover(const struct qc_repair_files *files, const struct qc_repair_options *options,
+		   struct qc_err *err)
+{
+	struct qc_edit *edit;
+	int status = begin(files->image, files, options, &edit, err);
+
+	if (status == 0)
+		qc_edit_close(edit);
+	return status;
+}
+
+/* Repairs the file, or what an overlay shows of it. */
+static int run(struct qc_file *file, const struct qc_repair_files *files,
+	       const struct qc_repair_options *options, const struct qc_finding_sink *before,
+	       const struct qc_finding_sink *after, struct qc_repair_report *ret,
+	       bool *ret_recovered, struct qc_err *err)
+{
 	struct qc_repair_report report = {0};
 	struct qc_edit *edit;
 	int status;
 
-	if ((status = qc_edit_begin(file, NULL, &how, &edit, err)) < 0)
+	if ((status = begin(file, files, options, &edit, err)) < 0)
 		return status;
+	*ret_recovered = edit->past.recovered != QC_RECOVER_CLEAN;
 	status = pass(edit, options, before, after, &report, err);
 	qc_edit_close(edit);
 	if (status == 0)
@@ -66,7 +86,7 @@ static int run(struct qc_file *file, const struct qc_repair_files *files,
 static int run_aside(struct qc_repair_files *files, unsigned int scratch,
 		     const struct qc_repair_options *options, const struct qc_finding_sink *before,
 		     const struct qc_finding_sink *after, struct qc_repair_report *ret,
-		     struct qc_err *err)
+		     bool *ret_recovered, struct qc_err *err)
 {
 	struct qc_file *changes = files->scratch[scratch];
 	struct qc_file *overlay;
@@ -75,7 +95,7 @@ static int run_aside(struct qc_repair_files *files, unsigned int scratch,
 	files->scratch[scratch] = NULL;
 	if ((status = qc_file_overlay_open(files->image, changes, &overlay, err)) < 0)
 		return status;
-	status = run(overlay, files, options, before, after, ret, err);
+	status = run(overlay, files, options, before, after, ret, ret_recovered, err);
 	qc_file_close(overlay);
 	return status;
 }
@@ -102,19 +122,23 @@ int qc_repair_file(struct qc_repair_files *files, const struct qc_repair_options
 {
 	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_repair_report trial;
-	int status = run_aside(files, 0, options, before, &nobody, &trial, err);
+	bool recovered;
+	int status = run_aside(files, 0, options, before, &nobody, &trial, &recovered, err);
 
 	if (status < 0)
 		return status;
 	if (!trial.changed || (!is_sound(&trial.found) && !is_worth_it(&trial))) {
 		trial.changed = false;
 		trial.after = trial.found;
+		/* The trial recovered what it found in the overlay only. */
+		if (recovered && !options->dry_run && (status = recover(files, options, err)) < 0)
+			return status;
 		*ret = trial;
 		return 0;
 	}
 	if (options->dry_run)
-		return run_aside(files, 1, options, &nobody, after, ret, err);
-	return run(files->image, files, options, &nobody, after, ret, err);
+		return run_aside(files, 1, options, &nobody, after, ret, &recovered, err);
+	return run(files->image, files, options, &nobody, after, ret, &recovered, err);
 }
 
 static void close_files(struct qc_repair_files *files)

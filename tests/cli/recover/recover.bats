@@ -207,3 +207,14 @@ interrupted_tail() { # FILE
 	one_error_line recover
 	says "lock; is another process using the image?"
 }
+
+@test "check -r settles it, even where that leaves nothing to repair" {
+	interrupt torn-52
+	qcowtool check -q disk.qcow2
+	[[ $status == 2 ]] || complain "expected corruptions"
+	succeeds check -r all disk.qcow2
+	is_clean disk.qcow2
+	cmp disk.qcow2 new.qcow2
+	succeeds recover disk.qcow2
+	prints "disk.qcow2: no interrupted transaction"
+}

@@ -8,39 +8,78 @@
 #include "crash/must.h"
 #include "crash/save.h"
 
-void image_bytes_copy(struct image_bytes *to, const uint8_t *bytes, uint64_t size)
+/* The log has a version for each write that changes sector 0. */
+static void find_versions(struct campaign *c)
 {
-	to->bytes = malloc((size_t)size);
-	must(to->bytes);
-	memcpy(to->bytes, bytes, (size_t)size);
-	to->size = size;
+	struct image_bytes now = {0};
+
+	image_bytes_copy(&now, c->versions[0].bytes, c->versions[0].size);
+	for (size_t i = 0; i < c->log.count; i++) {
+		const struct crash_op *op = &c->log.ops[i];
+		bool is_flip = crash_log_flip(&c->log, i) == i
+			       && memcmp(now.bytes, op->bytes, (size_t)op->length) != 0;
+
+		crash_log_apply(&c->log, i, i + 1, &now);
+		if (!is_flip)
+			continue;
+		must(op->length == SECTOR && c->version_count < VERSIONS_MAX);
+		c->flips[c->version_count - 1] = i;
+		image_bytes_copy(&c->versions[c->version_count++], now.bytes, now.size);
+	}
+	image_bytes_clear(&now);
 }
 
-void image_bytes_clear(struct image_bytes *image)
+/* An edit ends in a sound image, and begins with one unless it is there to repair it. */
+static void expect_sound(const struct campaign *c)
 {
-	free(image->bytes);
-	*image = (struct image_bytes){0};
+	for (size_t i = 0; i < c->version_count; i++) {
+		struct buffer_file file;
+		struct content content;
+
+		buffer_file_init(&file);
+		buffer_file_show(&file, c->versions[i].bytes, c->versions[i].size);
+		content_of(&file.base, &content);
+		must(content.readable);
+		must(content_is_sound(&content) == (i > 0 || c->image->damage == DAMAGE_NONE));
+	}
 }
 
 void campaign_open(struct campaign *c, const struct image_kind *image, const struct edit_kind *edit)
 {
-	struct buffer_file file;
+	struct image_bytes done = {0};
 
 	c->image = image;
 	c->edit = edit;
-	image_kind_build(image, &c->old);
-	buffer_file_init(&file);
-	buffer_file_set(&file, c->old.bytes, c->old.size);
-	edit_run(edit, 100, &file.base, &c->log);
-	image_bytes_copy(&c->new, file.bytes, file.base.bytes);
-	buffer_file_clear(&file);
+	image_kind_build(image, &c->versions[0]);
+	c->version_count = 1;
+	image_bytes_copy(&done, c->versions[0].bytes, c->versions[0].size);
+	edit_bytes(edit, 100, &done, &c->log);
+	image_bytes_clear(&done);
+	find_versions(c);
+	must(c->version_count > 1 || edit->verb == VERB_RECOVER);
+	expect_sound(c);
 }
 
 void campaign_close(struct campaign *c)
 {
 	crash_log_clear(&c->log);
-	image_bytes_clear(&c->old);
-	image_bytes_clear(&c->new);
+	for (size_t i = 0; i < c->version_count; i++)
+		image_bytes_clear(&c->versions[i]);
+}
+
+void campaign_add_versions(const struct campaign *c, struct state *s, const struct crash_log *log,
+			   size_t issued)
+{
+	for (size_t i = 0; i < c->version_count && (i == 0 || c->flips[i - 1] < issued); i++) {
+		state_add_version(s, c->versions[i].bytes, c->versions[i].size);
+		if (i + 1 < c->version_count && c->flips[i] < issued)
+			s->versions[i].gone_at = crash_log_durable(log, c->flips[i]);
+	}
+}
+
+const struct edit_kind *campaign_next_edit(const struct campaign *c, const struct content *content)
+{
+	return content_is_sound(content) ? &edit_after_crash : c->edit;
 }
 
 void campaign_fail(struct run_context *run, const struct state *s, const struct crash_spec *spec,
@@ -68,11 +107,11 @@ static void classify(struct run_context *run, const struct state *s, const struc
 	buffer_file_init(&file);
 	buffer_file_show(&file, s->bytes, s->size);
 	content_of(&file.base, &content);
-	if (!content.readable || content.corruptions > 0) {
+	if (!content.readable || content.corruptions > s->versions[0].content.corruptions) {
 		campaign_fail(run, s, spec, &t->corrupt, "corrupt");
 		return;
 	}
-	if (content.leaks > 0) {
+	if (content.leaks > s->versions[0].content.leaks) {
 		campaign_fail(run, s, spec, &t->leaked, "leaked clusters");
 		return;
 	}
@@ -131,15 +170,11 @@ void campaign_enumerate(struct run_context *run, struct state *state, size_t fro
 
 void campaign_crashes(struct campaign *c)
 {
-	struct run_context run = {.campaign = c, .base = &c->old, .log = &c->log};
-	size_t flip = crash_log_flip(&c->log, 0);
+	struct run_context run = {.campaign = c, .base = &c->versions[0], .log = &c->log};
 	struct state s;
 
-	must(flip < c->log.count);
-	state_init(&s, c->old.bytes, c->old.size, crash_log_room(&c->log, c->old.size));
-	state_add_version(&s, c->old.bytes, c->old.size);
-	state_add_version(&s, c->new.bytes, c->new.size);
-	s.versions[0].gone_at = crash_log_sync(&c->log, flip) + 1;
+	state_init(&s, run.base->bytes, run.base->size, crash_log_room(&c->log, run.base->size));
+	campaign_add_versions(c, &s, &c->log, c->log.count);
 	campaign_enumerate(&run, &s, 0, true);
 	state_clear(&s);
 }

@@ -19,6 +19,8 @@ struct tally {
 	uint64_t full;	 /* read and checked as a whole */
 	uint64_t recovered;
 	uint64_t resumed; /* written to after the crash, ours and qemu-io's */
+	uint64_t again;	  /* the same was done again */
+	uint64_t faults;
 	uint64_t torn_headers, torn_left, false_journals;
 	uint64_t referee;		      /* by qemu-img check and compare */
 	uint64_t torn, leaked, corrupt, lost; /* what must stay 0 */
@@ -33,8 +35,10 @@ static inline uint64_t tally_bad(const struct tally *t)
 struct campaign {
 	const struct image_kind *image;
 	const struct edit_kind *edit;
-	struct image_bytes old, new;
-	struct crash_log log;
+	struct crash_log log;			   /* of the edit */
+	struct image_bytes versions[VERSIONS_MAX]; /* as it was, and after each commit */
+	size_t version_count;
+	size_t flips[VERSIONS_MAX]; /* the operations that make the next one of each */
 	struct tally *tally;
 	const char *save_folder; /* where failing states go; NULL: nowhere */
 	const char *name;	 /* "image/edit", for messages and file names */
@@ -55,6 +59,9 @@ void campaign_crashes(struct campaign *c);
 /* Killed anywhere, recovered or edited further by the next process, and then the power fails. */
 void campaign_kills(struct campaign *c);
 
+/* Each call and each request for memory fails, in every way that they can. */
+void campaign_faults(struct campaign *c);
+
 /* Sector 0 torn inside, and journals that are not to be believed. */
 void campaign_torn_headers(struct campaign *c);
 void campaign_false_journals(struct campaign *c);
@@ -67,7 +74,7 @@ struct run_context {
 	const struct image_bytes *base; /* where the log starts */
 	const struct crash_log *log;
 	unsigned int depth; /* crashes before this one */
-	/* What edit_after_crash makes of each version; found when first needed. */
+	/* What the next edit makes of each version; found when first needed. */
 	struct content resumed[VERSIONS_MAX];
 	bool resumed_known[VERSIONS_MAX];
 };
@@ -82,12 +89,19 @@ bool campaign_judge(void *context, struct state *s, const struct crash_spec *spe
 void campaign_look(struct run_context *run, struct state *s, const struct crash_spec *spec,
 		   size_t v);
 
+/*
+ * Allows the state all versions that exist once the first `issued` operations of the edit were
+ * issued. `log` begins with those, and goes on somehow.
+ */
+void campaign_add_versions(const struct campaign *c, struct state *s, const struct crash_log *log,
+			   size_t issued);
+
+/* What can be done next to an image that holds this: anything, or the same that is to repair it. */
+const struct edit_kind *campaign_next_edit(const struct campaign *c, const struct content *content);
+
 /* Counts a failure in *counter, says so, and saves the state. */
 void campaign_fail(struct run_context *run, const struct state *s, const struct crash_spec *spec,
 		   uint64_t *counter, const char *what);
 
 /* Recovers the image; false, with a reason, if that fails or leaves a journal. */
 bool recover_once(struct qc_file *file, struct crash_log *log, const char **ret_why);
-
-void image_bytes_copy(struct image_bytes *to, const uint8_t *bytes, uint64_t size);
-void image_bytes_clear(struct image_bytes *image);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "crash/content.h"
 
-#include <string.h>
 #include <xxhash.h>
 
 #include "base/checked.h"
 #include "check/check.h"
+#include "crash/folder.h"
 #include "crash/must.h"
 #include "image/image.h"
 #include "image/read.h"
@@ -29,6 +29,7 @@ static void check(struct qc_file *file, struct content *ret)
 		return;
 	}
 	ret->leaks = result.leaks;
+	ret->compressed = result.compressed_clusters;
 	ret->corruptions = result.corruptions + result.check_errors + (result.completed ? 0 : 1);
 }
 
@@ -48,6 +49,30 @@ static bool digest_view(const struct qc_view *view, XXH64_state_t *digest)
 	return true;
 }
 
+/* Everything that a snapshot says of itself but when it was made. */
+static void digest_words(const struct qc_snapshot *snapshot, XXH64_state_t *digest)
+{
+	const uint64_t numbers[] = {
+		snapshot->vm_clock_nsec, snapshot->vm_state_bytes, snapshot->disk_bytes,
+		snapshot->icount,	 snapshot->extra_bytes,
+	};
+
+	XXH64_update(digest, snapshot->id, snapshot->id_bytes);
+	XXH64_update(digest, snapshot->name, snapshot->name_bytes);
+	XXH64_update(digest, numbers, sizeof(numbers));
+	XXH64_update(digest, snapshot->extra, snapshot->extra_bytes);
+}
+
+static void digest_dates(const struct qc_image *image, XXH64_state_t *digest)
+{
+	for (size_t i = 0; i < image->snapshots.count; i++) {
+		const struct qc_snapshot *snapshot = &image->snapshots.list[i];
+		const uint32_t date[] = {snapshot->date_sec, snapshot->date_nsec};
+
+		XXH64_update(digest, date, sizeof(date));
+	}
+}
+
 static bool digest_snapshot(const struct qc_layer *layer, const struct qc_snapshot *snapshot,
 			    XXH64_state_t *digest)
 {
@@ -55,8 +80,7 @@ static bool digest_snapshot(const struct qc_layer *layer, const struct qc_snapsh
 	struct qc_err err;
 	bool ok;
 
-	XXH64_update(digest, snapshot->id, snapshot->id_bytes);
-	XXH64_update(digest, snapshot->name, snapshot->name_bytes);
+	digest_words(snapshot, digest);
 	if (qc_view_snapshot(layer, snapshot, &view, &err) < 0)
 		return false;
 	ok = digest_view(&view, digest);
@@ -112,8 +136,7 @@ static bool digest_all(const struct qc_layer *layer, struct content *ret, XXH64_
 		if (!digest_bitmap(image, &image->bitmaps.list[i], digest))
 			return false;
 	ret->rest = XXH64_digest(digest);
-	for (size_t i = 0; i < image->snapshots.count; i++)
-		XXH64_update(digest, &image->snapshots.list[i].date_sec, sizeof(uint32_t));
+	digest_dates(image, digest);
 	XXH64_update(digest, &ret->active, sizeof(ret->active));
 	ret->digest = XXH64_digest(digest);
 	return true;
@@ -130,17 +153,31 @@ void content_of_layer(const struct qc_layer *layer, struct content *ret)
 	XXH64_freeState(digest);
 }
 
-void content_of(struct qc_file *file, struct content *ret)
+/* Opens the image, and the base in the scratch folder that its header names. */
+static bool open_layer(struct qc_file *file, struct qc_layer *layer)
 {
-	struct qc_layer layer = {.file = file};
+	const struct qc_chain_open how = {.policy = QC_CHAIN_ANY};
 	struct qc_err err;
 
-	if (qc_image_open(file, NULL, &layer.image, &err) == 0) {
-		layer.disk_bytes = layer.image->header.disk_bytes;
+	layer->file = file;
+	if (qc_image_open(file, NULL, &layer->image, &err) < 0)
+		return false;
+	layer->disk_bytes = layer->image->header.disk_bytes;
+	return !layer->image->backing_name
+	       || qc_chain_open_backing(layer->image, folder_path("image"), &how, &layer->backing,
+					&err)
+			  == 0;
+}
+
+void content_of(struct qc_file *file, struct content *ret)
+{
+	struct qc_layer layer = {0};
+
+	*ret = (struct content){0};
+	if (open_layer(file, &layer))
 		content_of_layer(&layer, ret);
-		qc_image_close(layer.image);
-	} else {
-		*ret = (struct content){0};
+	else
 		check(file, ret);
-	}
+	qc_layer_close(layer.backing);
+	qc_image_close(layer.image);
 }

@@ -24,8 +24,8 @@ static bool compare_judges(void *context, struct state *s, const struct crash_sp
 	buffer_file_show(&file, s->bytes, s->size);
 	content_of(&file.base, &content);
 	for (size_t i = 0; i < s->version_count; i++)
-		if (content_is_sound(&content) && spec->durable < s->versions[i].gone_at
-		    && content.digest == s->versions[i].content.digest)
+		if (spec->durable < s->versions[i].gone_at
+		    && content_is_same(&content, &s->versions[i].content))
 			slow = true;
 	count->states++;
 	count->both_good += fast != STATE_NONE && slow;
@@ -43,13 +43,12 @@ static void judge_all(const struct campaign *c, const struct crash_log *log, str
 				.random_states = 200,
 				.judge = compare_judges,
 				.context = ret};
-	size_t flip = crash_log_flip(log, 0), sync = crash_log_sync(log, flip);
+	const struct image_bytes *base = &c->versions[0];
 
 	*ret = (struct count){0};
-	state_init(&s, c->old.bytes, c->old.size, crash_log_room(log, c->old.size));
-	state_add_version(&s, c->old.bytes, c->old.size);
-	state_add_version(&s, c->new.bytes, c->new.size);
-	s.versions[0].gone_at = sync < log->count ? sync + 1 : STATE_NONE;
+	state_init(&s, base->bytes, base->size, crash_log_room(log, base->size));
+	campaign_add_versions(c, &s, log, log->count);
+	s.versions[0].gone_at = crash_log_durable(log, crash_log_flip(log, 0));
 	crash_enumerate(&run);
 	state_clear(&s);
 }

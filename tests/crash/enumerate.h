@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "crash/record_file.h"
+#include "crash/log.h"
 #include "crash/state.h"
 
 #define SUBSET_OPS_MAX 12

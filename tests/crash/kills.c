@@ -10,13 +10,6 @@
 #include "crash/buffer_file.h"
 #include "crash/must.h"
 
-static size_t after_sync(const struct crash_log *log, size_t from)
-{
-	size_t sync = crash_log_sync(log, from);
-
-	return sync < log->count ? sync + 1 : STATE_NONE;
-}
-
 /* The recovery that comes first may have written sector 0 too. */
 static size_t last_flip(const struct crash_log *log)
 {
@@ -36,63 +29,79 @@ static size_t stretch_of(const struct crash_log *log, size_t at)
 	return at;
 }
 
-static void try_kill(struct campaign *c, size_t at, bool edit)
+/* What the next process does, to an image that it sees as the killed one left it. */
+static void go_on(struct campaign *c, const struct content *content, bool edit,
+		  struct image_bytes *image, struct crash_log *log)
 {
-	struct run_context run = {.campaign = c, .base = &c->old, .depth = 1};
-	struct crash_log log = {0}, tail = {0};
-	size_t flip = crash_log_flip(&c->log, 0);
 	struct buffer_file file;
-	struct state s;
 	const char *why;
 
-	crash_log_append(&log, &c->log, 0, at);
-	state_init(&s, c->old.bytes, c->old.size, crash_log_room(&c->log, c->old.size));
-	for (size_t i = 0; i < at; i++) { /* as the next process sees it */
-		const struct crash_op *op = &c->log.ops[i];
-
-		if (op->kind == CRASH_WRITE)
-			state_write(&s, op->offset, op->length, op->bytes);
-		else if (op->kind == CRASH_PUNCH)
-			state_fill(&s, op->offset, op->length, 0);
-		else if (op->kind == CRASH_RESIZE)
-			state_resize(&s, op->length);
+	if (edit) {
+		edit_bytes(campaign_next_edit(c, content), 800, image, log);
+		return;
 	}
 	buffer_file_init(&file);
-	buffer_file_set(&file, s.bytes, s.size);
-	state_clear(&s);
-	if (edit)
-		edit_run(&edit_after_crash, 800, &file.base, &tail);
-	else
-		must(recover_once(&file.base, &tail, &why));
-	crash_log_append(&log, &tail, 0, tail.count);
-	run.log = &log;
-	state_init(&s, c->old.bytes, c->old.size,
-		   qc_max(crash_log_room(&log, c->old.size), c->new.size));
-	state_add_version(&s, c->old.bytes, c->old.size);
-	state_add_version(&s, c->new.bytes, c->new.size);
-	s.versions[0].gone_at = flip < at ? after_sync(&log, flip) : STATE_NONE;
-	if (edit) {
-		state_add_version(&s, file.bytes, file.base.bytes);
-		flip = last_flip(&log);
-		must(flip >= at);
-		s.versions[0].gone_at = s.versions[1].gone_at = after_sync(&log, flip);
-	}
-	if (tail.count > 0)
-		campaign_enumerate(&run, &s, stretch_of(&log, at), false);
-	state_clear(&s);
+	buffer_file_set(&file, image->bytes, image->size);
+	must(recover_once(&file.base, log, &why));
 	buffer_file_clear(&file);
+}
+
+static void try_kill(struct campaign *c, size_t at, bool edit)
+{
+	struct run_context run = {.campaign = c, .base = &c->versions[0], .depth = 1};
+	struct crash_log log = {0}, tail = {0};
+	struct image_bytes image = {0};
+	const struct content *content;
+	struct state s;
+
+	run.log = &log;
+	crash_log_append(&log, &c->log, 0, at);
+	image_bytes_copy(&image, run.base->bytes, run.base->size);
+	crash_log_apply(&c->log, 0, at, &image);
+	/* Which versions there are is known now, and for how long when the log is complete. */
+	state_init(&s, run.base->bytes, run.base->size,
+		   crash_log_room(&c->log, run.base->size) + image.size);
+	campaign_add_versions(c, &s, &log, at);
+	content = &s.versions[s.version_count - 1].content;
+	if (edit || content_is_sound(content))
+		go_on(c, content, edit, &image, &tail);
+	state_clear(&s);
+	crash_log_append(&log, &tail, 0, tail.count);
+	if (tail.count > 0) {
+		state_init(&s, run.base->bytes, run.base->size,
+			   crash_log_room(&log, crash_log_room(&c->log, run.base->size)));
+		campaign_add_versions(c, &s, &log, at);
+		if (edit) {
+			size_t gone_at = crash_log_durable(&log, last_flip(&log));
+
+			must(last_flip(&log) >= at);
+			for (size_t i = 0; i < s.version_count; i++)
+				s.versions[i].gone_at = gone_at;
+			state_add_version(&s, image.bytes, image.size);
+		}
+		campaign_enumerate(&run, &s, stretch_of(&log, at), false);
+		state_clear(&s);
+	}
+	image_bytes_clear(&image);
 	crash_log_clear(&tail);
 	crash_log_clear(&log);
 }
 
+static bool is_near_flip(const struct campaign *c, size_t at)
+{
+	for (size_t i = 0; i + 1 < c->version_count; i++)
+		if (at >= c->flips[i] && at <= c->flips[i] + 3)
+			return true;
+	return false;
+}
+
 void campaign_kills(struct campaign *c)
 {
-	size_t flip = crash_log_flip(&c->log, 0);
 	size_t points = c->quick ? 1 : c->log.count > 60 ? 3 : 16;
 	size_t step = c->log.count / points + 1;
 
 	for (size_t at = 0; at <= c->log.count; at++)
-		if ((at >= flip && at <= flip + 3) || at % step == 0) {
+		if (is_near_flip(c, at) || at % step == 0) {
 			try_kill(c, at, false);
 			try_kill(c, at, true);
 		}

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "crash/buffer_file.h"
 #include "crash/must.h"
+#include "crash/record_file.h"
 #include "crash/referee.h"
 #include "txn/recover.h"
 
@@ -69,11 +70,8 @@ static void look_recover(struct run_context *run, struct state *s, const struct 
 	t->recovered++;
 	if (recover_once(&file.base, &log, &why)) {
 		content_of(&file.base, &content);
-		if (!content_is_sound(&content))
-			why = "recovery damages the image";
-		else if (content.digest != s->versions[v].content.digest
-			 || content.autoclear != s->versions[v].content.autoclear)
-			why = "recovery changes what the image holds";
+		if (!content_is_same(&content, &s->versions[v].content))
+			why = "recovery changes the image";
 	}
 	if (why)
 		campaign_fail(run, s, spec, &t->disagreed, why);
@@ -83,37 +81,52 @@ static void look_recover(struct run_context *run, struct state *s, const struct 
 	buffer_file_clear(&file);
 }
 
-/* What edit_after_crash makes of an image. */
-static void resume(const uint8_t *bytes, uint64_t size, struct content *ret)
+/* What an edit makes of an image. */
+static void resume(const struct edit_kind *edit, uint32_t seed, const uint8_t *bytes, uint64_t size,
+		   struct content *ret)
 {
-	struct crash_log log = {0};
+	struct image_bytes image = {0};
 	struct buffer_file file;
 
+	image_bytes_copy(&image, bytes, size);
+	edit_bytes(edit, seed, &image, NULL);
 	buffer_file_init(&file);
-	buffer_file_set(&file, bytes, size);
-	edit_run(&edit_after_crash, 900, &file.base, &log);
+	buffer_file_show(&file, image.bytes, image.size);
 	content_of(&file.base, ret);
-	crash_log_clear(&log);
-	buffer_file_clear(&file);
+	image_bytes_clear(&image);
 }
 
 static void look_resume(struct run_context *run, struct state *s, const struct crash_spec *spec,
 			size_t v)
 {
 	const struct version *version = &s->versions[v];
+	const struct edit_kind *edit = campaign_next_edit(run->campaign, &version->content);
 	struct content content;
 
 	if (!run->resumed_known[v]) {
-		resume(version->bytes, version->size, &run->resumed[v]);
+		resume(edit, 900, version->bytes, version->size, &run->resumed[v]);
 		must(content_is_sound(&run->resumed[v]));
-		must(run->resumed[v].active != version->content.active);
+		must(!content_is_same(&run->resumed[v], &version->content));
 		run->resumed_known[v] = true;
 	}
 	run->campaign->tally->resumed++;
-	resume(s->bytes, s->size, &content);
-	if (!content_is_sound(&content) || content.digest != run->resumed[v].digest)
+	resume(edit, 900, s->bytes, s->size, &content);
+	if (!content_is_same(&content, &run->resumed[v]))
 		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
 			      "the next transaction meets something else");
+}
+
+/* What was cut short is done again, and ends like what was not. */
+static void look_again(struct run_context *run, struct state *s, const struct crash_spec *spec)
+{
+	const struct version *last = &s->versions[run->campaign->version_count - 1];
+	struct content content;
+
+	run->campaign->tally->again++;
+	resume(run->campaign->edit, 100, s->bytes, s->size, &content);
+	if (!content_is_same(&content, &last->content))
+		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
+			      "done again, it ends in something else");
 }
 
 /* A guest goes on with what it finds; nobody recovers. */
@@ -159,14 +172,17 @@ void campaign_look(struct run_context *run, struct state *s, const struct crash_
 	buffer_file_init(&file);
 	buffer_file_show(&file, s->bytes, s->size);
 	content_of(&file.base, &content);
-	if (!content_is_sound(&content) || content.digest != version->content.digest
-	    || content.autoclear != version->content.autoclear) {
+	if (!content_is_same(&content, &version->content)) {
 		campaign_fail(run, s, spec, &c->tally->disagreed, "the judges disagree");
 		return;
 	}
-	look_recover(run, s, spec, v);
 	if (c->tally->full % 4 == 0)
 		look_resume(run, s, spec, v);
+	if (c->edit->again && run->depth == 0 && c->tally->full % 4 == 2)
+		look_again(run, s, spec);
+	if (!content_is_sound(&version->content))
+		return; /* neither recovery nor QEMU would touch it */
+	look_recover(run, s, spec, v);
 	if (c->referee_sample && c->tally->full % c->referee_sample == 0) {
 		c->tally->referee++;
 		if (!referee_agrees(s->bytes, s->size, version->bytes, version->size))

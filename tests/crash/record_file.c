@@ -1,60 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "crash/record_file.h"
 
-#include <string.h>
-
 #include "crash/must.h"
-
-void crash_log_add(struct crash_log *log, enum crash_kind kind, uint64_t offset, uint64_t length,
-		   const uint8_t *bytes)
-{
-	struct crash_op *op;
-
-	if (log->count == log->room) {
-		log->room = log->room ? 2 * log->room : 64;
-		log->ops = reallocarray(log->ops, log->room, sizeof(*log->ops));
-		must(log->ops);
-	}
-	op = &log->ops[log->count++];
-	*op = (struct crash_op){kind, offset, length, NULL};
-	if (bytes) {
-		op->bytes = malloc((size_t)length);
-		must(op->bytes);
-		memcpy(op->bytes, bytes, (size_t)length);
-	}
-}
-
-void crash_log_append(struct crash_log *log, const struct crash_log *from, size_t first, size_t end)
-{
-	for (size_t i = first; i < end; i++)
-		crash_log_add(log, from->ops[i].kind, from->ops[i].offset, from->ops[i].length,
-			      from->ops[i].bytes);
-}
-
-void crash_log_clear(struct crash_log *log)
-{
-	for (size_t i = 0; i < log->count; i++)
-		free(log->ops[i].bytes);
-	free(log->ops);
-	*log = (struct crash_log){0};
-}
-
-size_t crash_log_flip(const struct crash_log *log, size_t from)
-{
-	while (from < log->count
-	       && (log->ops[from].kind != CRASH_WRITE || log->ops[from].offset != 0))
-		from++;
-	return from;
-}
-
-size_t crash_log_sync(const struct crash_log *log, size_t from)
-{
-	while (from < log->count && log->ops[from].kind != CRASH_SYNC)
-		from++;
-	return from;
-}
-
-/* --- the file --- */
 
 struct record_file {
 	struct qc_file base;

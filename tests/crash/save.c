@@ -97,7 +97,37 @@ void save_state(const char *folder, const char *name, unsigned int number,
 	must(fclose(to) == 0);
 }
 
+static const char fault_head[] = "a fault of qcowtool's crash test";
+
+void save_fault(const char *folder, const char *name, unsigned int number, size_t kind, uint64_t at)
+{
+	FILE *to;
+
+	must(mkdir(folder, 0777) == 0 || errno == EEXIST);
+	to = create(folder, name, number, "crash");
+	fprintf(to, "%s\n%s\n%zu %" PRIu64 "\n", fault_head, name, kind, at);
+	must(fclose(to) == 0);
+}
+
 /* --- replaying --- */
+
+bool save_is_fault(const char *path, char *name, size_t name_bytes, size_t *ret_kind,
+		   uint64_t *ret_at)
+{
+	FILE *from = fopen(path, "rb");
+	char head[sizeof(fault_head) + 1];
+	bool is;
+
+	must(from);
+	is = fgets(head, sizeof(head), from)
+	     && strncmp(head, fault_head, sizeof(fault_head) - 1) == 0
+	     && fgets(name, (int)name_bytes, from)
+	     && fscanf(from, "%zu %" SCNu64, ret_kind, ret_at) == 2;
+	fclose(from);
+	if (is)
+		name[strcspn(name, "\n")] = '\0';
+	return is;
+}
 
 static void get_log(FILE *from, struct crash_log *log)
 {

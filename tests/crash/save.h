@@ -12,3 +12,11 @@ void save_state(const char *folder, const char *name, unsigned int number,
 
 /* Makes the state again, prints it and the verdict of every judge. False: it still fails. */
 bool save_replay(const char *path);
+
+/* A fault needs no more than its name; FOLDER/NAME-NUMBER.crash. */
+void save_fault(const char *folder, const char *name, unsigned int number, size_t kind,
+		uint64_t at);
+
+/* Whether the file is of that kind, and then which. */
+bool save_is_fault(const char *path, char *name, size_t name_bytes, size_t *ret_kind,
+		   uint64_t *ret_at);

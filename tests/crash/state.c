@@ -5,6 +5,7 @@
 
 #include "base/byte_order.h"
 #include "base/checked.h"
+#include "check/check.h"
 #include "crash/buffer_file.h"
 #include "crash/must.h"
 #include "format/header.h"
@@ -60,16 +61,19 @@ static void judge_range(struct state *s, uint64_t offset, uint64_t length)
 		judge_sector(s, i);
 }
 
+bool state_is(const struct state *s, size_t version)
+{
+	const struct version *v = &s->versions[version];
+
+	return s->wrong_count[version] == 0 && s->size >= qc_min(v->size, v->used_end)
+	       && memcmp(s->bytes, v->bytes, SECTOR) == 0;
+}
+
 size_t state_version(const struct state *s, size_t durable)
 {
-	for (size_t i = s->version_count; i-- > 0;) {
-		const struct version *v = &s->versions[i];
-
-		if (s->wrong_count[i] == 0 && durable < v->gone_at
-		    && s->size >= qc_min(v->size, v->used_end)
-		    && memcmp(s->bytes, v->bytes, SECTOR) == 0)
+	for (size_t i = s->version_count; i-- > 0;)
+		if (durable < s->versions[i].gone_at && state_is(s, i))
 			return i;
-	}
 	return STATE_NONE;
 }
 
@@ -80,31 +84,92 @@ static void take_finding(void *context, const struct qc_finding *finding)
 	(void)context, (void)finding;
 }
 
-/* In an image without leaks and corruptions the clusters in use are those that have a count. */
-static void find_used(struct version *v, uint64_t sectors)
+struct usage {
+	struct version *v;
+	uint64_t sectors, sectors_each;
+};
+
+static void use_cluster(const struct usage *u, uint64_t cluster)
+{
+	uint64_t first = cluster * u->sectors_each;
+
+	if (first < u->sectors)
+		qc_bitset_add_range(&u->v->used, first,
+				    qc_min(u->sectors_each, u->sectors - first));
+}
+
+static int take_reference(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
+			  struct qc_err *err)
+{
+	(void)stored, (void)err;
+	if (found > 0)
+		use_cluster(context, cluster);
+	return 0;
+}
+
+/* The clusters that have a count; in a sound image those are the ones in use. */
+static void use_counted(const struct usage *u, const struct qc_header *header,
+			const struct qc_geometry *g)
+{
+	uint64_t entries = header->refcount_table_clusters * g->cluster_bytes / 8;
+
+	for (uint64_t i = 0; i < entries; i++) {
+		uint64_t at = qc_load_be64(u->v->bytes + header->refcount_table.byte + i * 8);
+
+		if (at == 0 || !qc_is_aligned(at, g->cluster_bytes))
+			continue;
+		for (uint64_t j = 0; j < g->refcounts_per_block; j++)
+			if (qc_refcount_get(g, u->v->bytes + at, j) > 0)
+				use_cluster(u, i * g->refcounts_per_block + j);
+	}
+}
+
+/* Where the header, its extensions and the name of the base end. */
+static uint64_t header_end(const struct version *v, const struct qc_header *header)
+{
+	uint64_t at = header->header_bytes, type, length;
+
+	do {
+		type = qc_load_be32(v->bytes + at);
+		length = qc_load_be32(v->bytes + at + 4);
+		at += 8 + qc_align_up(length, 8);
+		must(at < v->size);
+	} while (type != 0);
+	return qc_max(at, header->backing_name.byte + header->backing_name_bytes);
+}
+
+/* What lies behind that in the header's cluster is room, which a commit may write to before it. */
+static void spare_room(const struct usage *u, const struct qc_header *header)
+{
+	uint64_t first = qc_div_up(header_end(u->v, header), SECTOR);
+
+	for (uint64_t i = first; i < u->sectors_each; i++)
+		qc_bitset_remove(&u->v->used, i);
+}
+
+/* Those that are referred to count as well: the version may be one that is to be repaired. */
+static void find_used(struct version *v, struct qc_file *file, uint64_t sectors)
 {
 	const struct qc_finding_sink none = {take_finding, NULL};
+	struct usage u = {.v = v, .sectors = sectors};
+	const struct qc_check_options options = {
+		.without_refcounts = true,
+		.mismatch = take_reference,
+		.context = &u,
+	};
+	struct qc_check_result result;
 	struct qc_header header;
 	struct qc_geometry g;
 	struct qc_err err;
-	uint64_t entries, sectors_each;
 
 	must(qc_header_decode(v->bytes, SECTOR, &none, &header, &err) == 0);
 	qc_header_geometry(&header, &g);
 	must(qc_bitset_init(&v->used, sectors));
-	entries = header.refcount_table_clusters * g.cluster_bytes / 8;
-	sectors_each = g.cluster_bytes / SECTOR;
-	for (uint64_t i = 0; i < entries; i++) {
-		uint64_t block = qc_load_be64(v->bytes + header.refcount_table.byte + i * 8);
-
-		for (uint64_t j = 0; block != 0 && j < g.refcounts_per_block; j++) {
-			uint64_t first = (i * g.refcounts_per_block + j) * sectors_each;
-
-			if (first >= sectors || qc_refcount_get(&g, v->bytes + block, j) == 0)
-				continue;
-			qc_bitset_add_range(&v->used, first, qc_min(sectors_each, sectors - first));
-		}
-	}
+	u.sectors_each = g.cluster_bytes / SECTOR;
+	use_counted(&u, &header, &g);
+	if (!content_is_sound(&v->content))
+		must(qc_check_run(file, &options, &none, &result, &err) == 0);
+	spare_room(&u, &header);
 	v->used_end = qc_bitset_end(&v->used) * SECTOR;
 	qc_bitset_remove(&v->used, 0);
 }
@@ -123,9 +188,19 @@ void state_add_version(struct state *s, const uint8_t *bytes, uint64_t size)
 	buffer_file_init(&file);
 	buffer_file_show(&file, bytes, size);
 	content_of(&file.base, &v->content);
-	must(content_is_sound(&v->content));
-	find_used(v, s->room / SECTOR);
+	must(v->content.readable);
+	find_used(v, &file.base, s->room / SECTOR);
 	s->wrong_count[index] = 0;
+	judge_range(s, 0, s->room);
+}
+
+void state_set(struct state *s, const uint8_t *bytes, uint64_t size)
+{
+	must(size <= s->room);
+	memcpy(s->bytes, bytes, (size_t)size);
+	memset(s->bytes + size, 0, (size_t)(s->room - size));
+	s->size = size;
+	s->undo_bytes = 0;
 	judge_range(s, 0, s->room);
 }
 

@@ -20,10 +20,9 @@
 
 #include "base/bitset.h"
 #include "crash/content.h"
-#include "crash/record_file.h"
 
 #define SECTOR ((uint64_t)512)
-#define VERSIONS_MAX 4
+#define VERSIONS_MAX 10
 
 struct version {
 	uint8_t *bytes; /* state->room of them, zeroes behind the end */
@@ -52,8 +51,11 @@ struct state {
 void state_init(struct state *s, const uint8_t *bytes, uint64_t size, uint64_t room);
 void state_clear(struct state *s);
 
-/* Allows the state to be this image, which must be sound. */
+/* Allows the state to be this image. */
 void state_add_version(struct state *s, const uint8_t *bytes, uint64_t size);
+
+/* Becomes a copy of an image; nothing of before can be taken back. */
+void state_set(struct state *s, const uint8_t *bytes, uint64_t size);
 
 /* Changes; state_rewind() takes back all that were made since state_mark() gave that number. */
 void state_write(struct state *s, uint64_t offset, uint64_t length, const uint8_t *bytes);
@@ -61,6 +63,8 @@ void state_fill(struct state *s, uint64_t offset, uint64_t length, uint8_t byte)
 void state_resize(struct state *s, uint64_t size);
 size_t state_mark(const struct state *s);
 void state_rewind(struct state *s, size_t mark);
+
+bool state_is(const struct state *s, size_t version);
 
 /* Which version the state is; STATE_NONE if it is none that is still possible. */
 size_t state_version(const struct state *s, size_t durable);

@@ -1,34 +1,45 @@
 // SPDX-License-Identifier: MIT
 /*
  * Beyond the promise: storage that tears a sector. Recovery must still end in the old or the new
- * image, as long as the journal is there and the torn sector does not happen to make sense. And journals that do not belong to the image, or that
- * were damaged, must be without any effect.
+ * image, as long
+ * as the journal is there and the torn sector does not happen to make sense. And journals that do
+ * not belong to the image, or that were damaged, must be without any effect.
  */
 #include "crash/campaign.h"
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "crash/buffer_file.h"
 #include "crash/must.h"
+#include "crash/record_file.h"
 #include "format/disk_layout.h"
 #include "txn/recover.h"
 #include "txn/verify.h"
 
+/* One commit: from version `number` to the next. */
+struct flip {
+	struct campaign *campaign;
+	size_t number;
+	const uint8_t *old, *new; /* the two headers */
+};
+
 /* Everything up to the barrier is there; the flip is torn. */
-static void before_flip(struct campaign *c, struct state *s, size_t *ret_flip)
+static struct flip before_flip(struct campaign *c, size_t number, struct state *s)
 {
+	const struct image_bytes *base = &c->versions[0];
 	struct crash_spec *spec = calloc(1, sizeof(*spec));
 
 	must(spec);
-	*ret_flip = crash_log_flip(&c->log, 0);
-	must(*ret_flip < c->log.count && c->log.ops[*ret_flip].length == SECTOR);
-	spec->durable = *ret_flip;
+	spec->durable = c->flips[number];
 	spec->torn = STATE_NONE;
-	state_init(s, c->old.bytes, c->old.size, crash_log_room(&c->log, c->old.size));
-	state_add_version(s, c->old.bytes, c->old.size);
-	state_add_version(s, c->new.bytes, c->new.size);
+	state_init(s, base->bytes, base->size, crash_log_room(&c->log, base->size));
+	for (size_t i = number; i < number + 2; i++)
+		state_add_version(s, c->versions[i].bytes, c->versions[i].size);
 	crash_make(s, &c->log, spec);
 	free(spec);
+	return (struct flip){c, number, c->versions[number].bytes,
+			     c->log.ops[c->flips[number]].bytes};
 }
 
 /* No log leads to such a state: it is saved as it is. */
@@ -48,12 +59,15 @@ static void fail(struct campaign *c, const struct state *s, const char *what)
 /* Whether the content is old or new; autoclear bits may have been cleared, but not have come back. */
 static bool is_a_version(const struct state *s, const struct content *content)
 {
-	if (!content_is_sound(content))
-		return false;
-	for (size_t i = 0; i < s->version_count; i++)
-		if (content->digest == s->versions[i].content.digest
-		    && (content->autoclear & ~s->versions[i].content.autoclear) == 0)
+	for (size_t i = 0; i < s->version_count; i++) {
+		struct content version = s->versions[i].content;
+
+		if (content->autoclear & ~version.autoclear)
+			continue;
+		version.autoclear = content->autoclear;
+		if (content_is_same(content, &version))
 			return true;
+	}
 	return false;
 }
 
@@ -63,33 +77,6 @@ static bool holds_a_version(const struct state *s, struct qc_file *file)
 
 	content_of(file, &content);
 	return is_a_version(s, &content);
-}
-
-/* Each state of the recovery's own crash is recovered again. */
-struct again {
-	struct campaign *campaign;
-	const struct state *versions;
-	bool ok;
-};
-
-static bool judge_again(void *context, struct state *s, const struct crash_spec *spec)
-{
-	struct again *again = context;
-	struct crash_log log = {0};
-	struct buffer_file file;
-	const char *why;
-
-	(void)spec;
-	buffer_file_init(&file);
-	buffer_file_set(&file, s->bytes, s->size);
-	again->campaign->tally->states++;
-	again->campaign->tally->nested++;
-	again->campaign->tally->recovered++;
-	if (!recover_once(&file.base, &log, &why) || !holds_a_version(again->versions, &file.base))
-		again->ok = false;
-	crash_log_clear(&log);
-	buffer_file_clear(&file);
-	return again->ok;
 }
 
 /*
@@ -108,67 +95,149 @@ static bool makes_sense_and_stayed(const struct state *s, struct qc_file *file)
 	       && qc_verify_sector(file, now, 0, 0, &verdict, &err) == 0 && verdict.sound;
 }
 
-static void recover_torn(struct campaign *c, struct state *s, bool nested)
+/* Each state of the recovery's own crash is recovered again. */
+struct again {
+	struct campaign *campaign;
+	const struct state *versions;
+	unsigned int depth; /* crashes after the one that tore the header */
+	bool nested;	    /* try those, too */
+	const char *why;    /* not NULL: what went wrong */
+};
+
+static bool crash_again(void *context, struct state *s, const struct crash_spec *spec);
+
+/* The crashes of a recovery, and of some of the recoveries from these. */
+static void nest(const struct again *outer, const struct state *s, const struct crash_log *log,
+		 const char **why)
 {
+	struct again again = *outer;
+	struct state inner;
+	struct crash_run run = {.state = &inner,
+				.log = log,
+				.no_tears = true,
+				.judge = crash_again,
+				.context = &again};
+
+	again.depth++;
+	again.nested = again.depth < 2 && outer->campaign->tally->recovered % 32 == 0;
+	state_init(&inner, s->bytes, s->size, crash_log_room(log, s->size));
+	crash_enumerate(&run);
+	state_clear(&inner);
+	*why = again.why;
+}
+
+static void recover_state(struct again *again, const struct state *s)
+{
+	struct tally *t = again->campaign->tally;
 	struct crash_log log = {0};
 	struct buffer_file file;
-	const char *why;
 
-	c->tally->states++;
-	c->tally->torn_headers++;
-	c->tally->recovered++;
+	t->states++;
+	t->recovered++;
 	buffer_file_init(&file);
 	buffer_file_set(&file, s->bytes, s->size);
-	if (!recover_once(&file.base, &log, &why)) {
-		fail(c, s, why);
-	} else if (!holds_a_version(s, &file.base)) {
-		if (makes_sense_and_stayed(s, &file.base))
-			c->tally->torn_left++;
-		else
-			fail(c, s, "a torn header ends in neither old nor new");
-	} else if (nested && log.count > 0) {
-		struct state inner;
-		struct again again = {c, s, true};
-		struct crash_run run = {.state = &inner,
-					.log = &log,
-					.no_tears = true,
-					.judge = judge_again,
-					.context = &again};
-
-		state_init(&inner, s->bytes, s->size, crash_log_room(&log, s->size));
-		crash_enumerate(&run);
-		state_clear(&inner);
-		if (!again.ok)
-			fail(c, s, "a crash while a torn header is recovered ends in neither");
+	if (recover_once(&file.base, &log, &again->why)) {
+		if (holds_a_version(again->versions, &file.base)) {
+			if (again->nested && log.count > 0)
+				nest(again, s, &log, &again->why);
+		} else if (again->depth == 0 && makes_sense_and_stayed(s, &file.base)) {
+			t->torn_left++;
+		} else {
+			again->why = "a torn header ends in neither old nor new";
+		}
 	}
 	crash_log_clear(&log);
 	buffer_file_clear(&file);
 }
 
-void campaign_torn_headers(struct campaign *c)
+static bool crash_again(void *context, struct state *s, const struct crash_spec *spec)
 {
-	uint8_t torn[SECTOR], last[SECTOR];
-	const uint8_t *old = c->old.bytes, *new;
-	struct state s;
-	size_t flip;
+	struct again *again = context;
 
-	before_flip(c, &s, &flip);
-	new = c->log.ops[flip].bytes;
-	memset(last, 0, sizeof(last));
+	(void)spec;
+	again->campaign->tally->nested++;
+	recover_state(again, s);
+	return !again->why;
+}
+
+/* An image that is to be repaired is recovered with it, or refused as it is. */
+static void repair_state(struct again *again, const struct state *s)
+{
+	struct tally *t = again->campaign->tally;
+	struct image_bytes after = {0};
+	struct buffer_file file;
+	struct content content;
+	struct qc_err err;
+	int status;
+
+	t->states++;
+	folder_put("image", s->bytes, s->size);
+	status = edit_file(again->campaign->edit, 100, folder_path("image"), &err);
+	folder_get("image", &after);
+	buffer_file_init(&file);
+	buffer_file_show(&file, after.bytes, after.size);
+	content_of(&file.base, &content);
+	if (status == 0 && !content_is_same(&content, &s->versions[1].content))
+		again->why = "a torn header is repaired to something else";
+	if (status < 0) {
+		t->torn_left++;
+		if (after.size != s->size || memcmp(after.bytes, s->bytes, (size_t)s->size) != 0)
+			again->why = "a torn header is not repaired, and something changed";
+	}
+	image_bytes_clear(&after);
+}
+
+static void recover_torn(struct campaign *c, struct state *s, bool nested)
+{
+	struct again again = {.campaign = c, .versions = s, .nested = nested};
+
+	c->tally->torn_headers++;
+	if (content_is_sound(&s->versions[0].content))
+		recover_state(&again, s);
+	else
+		repair_state(&again, s);
+	if (again.why)
+		fail(c, s, again.why);
+}
+
+static void torn_flip(const struct flip *f, struct state *s)
+{
+	struct campaign *c = f->campaign;
+	uint8_t torn[SECTOR];
+
 	for (size_t i = 0; i < 2 * SECTOR; i++) {
-		size_t cut = i / 2, mark = state_mark(&s);
+		size_t cut = i / 2, mark = state_mark(s);
 
-		memcpy(torn, i % 2 ? old : new, cut);
-		memcpy(torn + cut, (i % 2 ? new : old) + cut, SECTOR - cut);
-		state_write(&s, 0, SECTOR, torn);
+		memcpy(torn, i % 2 ? f->old : f->new, cut);
+		memcpy(torn + cut, (i % 2 ? f->new : f->old) + cut, SECTOR - cut);
+		state_write(s, 0, SECTOR, torn);
 		/* Where the two have a byte in common, the next cut makes the same sector. */
-		if (cut == 0 || old[cut - 1] != new[cut - 1])
-			recover_torn(c, &s, !c->quick || cut % 8 == 4);
+		if (cut == 0 || f->old[cut - 1] != f->new[cut - 1])
+			recover_torn(c, s, !c->quick || cut % 8 == 4);
 		else
 			c->tally->torn_headers++;
-		state_rewind(&s, mark);
+		state_rewind(s, mark);
 	}
-	state_clear(&s);
+}
+
+/* The short run takes one of several commits. */
+static bool is_chosen(const struct campaign *c, size_t number)
+{
+	return !c->quick || number == (c->version_count - 1) / 2;
+}
+
+void campaign_torn_headers(struct campaign *c)
+{
+	for (size_t i = 0; i + 1 < c->version_count; i++) {
+		struct state s;
+		struct flip f;
+
+		if (!is_chosen(c, i))
+			continue;
+		f = before_flip(c, i, &s);
+		torn_flip(&f, &s);
+		state_clear(&s);
+	}
 }
 
 /* --- journals that are not to be believed --- */
@@ -197,9 +266,7 @@ static void expect_same(struct campaign *c, struct state *s, const char *what)
 		(void)qc_recover_apply(watched, &plan, &err);
 	qc_file_close(watched);
 	content_of(&file.base, &after);
-	same = before.digest == after.digest && before.readable == after.readable
-	       && before.autoclear == after.autoclear && before.leaks == after.leaks
-	       && before.corruptions == after.corruptions;
+	same = content_is_same(&before, &after) || (!before.readable && !after.readable);
 	if (!same && (is_a_version(s, &before) || !is_a_version(s, &after)))
 		fail(c, s, what);
 	crash_log_clear(&log);
@@ -242,61 +309,62 @@ static uint64_t journal_at(const struct state *s)
 	return plan.journal.offset;
 }
 
-/* The journal of this edit, behind an image that has gone on or is another one. */
-static void transplant(struct campaign *c, struct state *s, uint64_t journal)
+static void behind(struct campaign *c, const struct state *s, uint64_t journal,
+		   struct image_bytes *image)
 {
-	const struct image_kind *kind = c->image;
-	const struct image_kind *other =
-		&image_kinds[(size_t)(kind - image_kinds + 1) % image_kind_count];
-	uint64_t length = s->size - journal;
-	struct image_bytes images[3] = {0};
+	uint64_t at = qc_max(image->size, journal), length = s->size - journal;
+	struct state other;
 
-	image_bytes_copy(&images[0], c->new.bytes, c->new.size);
-	image_kind_build(other, &images[1]);
-	image_bytes_copy(&images[2], c->new.bytes, c->new.size);
-	{
-		struct crash_log log = {0};
-		struct buffer_file file;
+	state_init(&other, image->bytes, image->size, at + length);
+	state_write(&other, at, length, s->bytes + journal);
+	expect_same(c, &other, "the journal of another image is believed");
+	state_clear(&other);
+	image_bytes_clear(image);
+}
 
-		buffer_file_init(&file);
-		buffer_file_set(&file, images[2].bytes, images[2].size);
-		edit_run(&edit_after_crash, 901, &file.base, &log);
-		image_bytes_clear(&images[2]);
-		image_bytes_copy(&images[2], file.bytes, file.base.bytes);
-		crash_log_clear(&log);
-		buffer_file_clear(&file);
-	}
-	for (size_t i = 0; i < 3; i++) {
-		struct state behind;
-		uint64_t at = images[i].size > journal ? images[i].size : journal;
+/* The journal of this commit, behind an image that has gone on or is another one. */
+static void transplant(const struct flip *f, const struct state *s, uint64_t journal)
+{
+	struct campaign *c = f->campaign;
+	const struct image_bytes *new = &c->versions[f->number + 1];
+	struct image_bytes image = {0};
 
-		state_init(&behind, images[i].bytes, images[i].size, at + length);
-		state_write(&behind, at, length, s->bytes + journal);
-		expect_same(c, &behind, "the journal of another image is believed");
-		state_clear(&behind);
-		image_bytes_clear(&images[i]);
-	}
+	image_bytes_copy(&image, new->bytes, new->size);
+	behind(c, s, journal, &image);
+	image_kind_build(&image_kinds[c->image == image_kinds], &image);
+	behind(c, s, journal, &image);
+	image_bytes_copy(&image, new->bytes, new->size);
+	edit_bytes(&edit_after_crash, 901, &image, NULL);
+	behind(c, s, journal, &image);
+}
+
+static void false_journals(const struct flip *f, struct state *s)
+{
+	struct campaign *c = f->campaign;
+	uint64_t journal = journal_at(s);
+	uint8_t torn[SECTOR];
+
+	damage(c, s, journal, "a damaged journal changes the old image");
+	transplant(f, s, journal);
+	state_write(s, 0, SECTOR, f->new);
+	damage(c, s, journal, "a damaged journal changes the new image");
+	memcpy(torn, f->old, SECTOR);
+	memcpy(torn, f->new, 44); /* between size and L1 offset */
+	state_write(s, 0, SECTOR, torn);
+	if (memcmp(torn, f->old, SECTOR) != 0 && memcmp(torn, f->new, SECTOR) != 0)
+		damage(c, s, journal, "a damaged journal is believed about a torn header");
 }
 
 void campaign_false_journals(struct campaign *c)
 {
-	const uint8_t *new;
-	uint8_t torn[SECTOR];
-	uint64_t journal;
-	struct state s;
-	size_t flip;
+	for (size_t i = 0; i + 1 < c->version_count; i++) {
+		struct state s;
+		struct flip f;
 
-	before_flip(c, &s, &flip);
-	new = c->log.ops[flip].bytes;
-	journal = journal_at(&s);
-	damage(c, &s, journal, "a damaged journal changes the old image");
-	transplant(c, &s, journal);
-	state_write(&s, 0, SECTOR, new);
-	damage(c, &s, journal, "a damaged journal changes the new image");
-	memcpy(torn, c->old.bytes, SECTOR);
-	memcpy(torn, new, 44); /* between size and L1 offset */
-	state_write(&s, 0, SECTOR, torn);
-	if (memcmp(torn, c->old.bytes, SECTOR) != 0 && memcmp(torn, new, SECTOR) != 0)
-		damage(c, &s, journal, "a damaged journal is believed about a torn header");
-	state_clear(&s);
+		if (!is_chosen(c, i))
+			continue;
+		f = before_flip(c, i, &s);
+		false_journals(&f, &s);
+		state_clear(&s);
+	}
 }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "crash/log.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "crash/must.h"
+
+void crash_log_add(struct crash_log *log, enum crash_kind kind, uint64_t offset, uint64_t length,
+		   const uint8_t *bytes)
+{
+	struct crash_op *op;
+
+	if (log->count == log->room) {
+		log->room = log->room ? 2 * log->room : 64;
+		log->ops = reallocarray(log->ops, log->room, sizeof(*log->ops));
+		must(log->ops);
+	}
+	op = &log->ops[log->count++];
+	*op = (struct crash_op){kind, offset, length, NULL};
+	if (bytes) {
+		op->bytes = malloc((size_t)length);
+		must(op->bytes);
+		memcpy(op->bytes, bytes, (size_t)length);
+	}
+}
+
+void crash_log_append(struct crash_log *log, const struct crash_log *from, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++)
+		crash_log_add(log, from->ops[i].kind, from->ops[i].offset, from->ops[i].length,
+			      from->ops[i].bytes);
+}
+
+void crash_log_clear(struct crash_log *log)
+{
+	for (size_t i = 0; i < log->count; i++)
+		free(log->ops[i].bytes);
+	free(log->ops);
+	*log = (struct crash_log){0};
+}
+
+size_t crash_log_flip(const struct crash_log *log, size_t from)
+{
+	while (from < log->count
+	       && (log->ops[from].kind != CRASH_WRITE || log->ops[from].offset != 0))
+		from++;
+	return from;
+}
+
+size_t crash_log_sync(const struct crash_log *log, size_t from)
+{
+	while (from < log->count && log->ops[from].kind != CRASH_SYNC)
+		from++;
+	return from;
+}
+
+size_t crash_log_durable(const struct crash_log *log, size_t from)
+{
+	size_t sync = crash_log_sync(log, from);
+
+	return sync < log->count ? sync + 1 : SIZE_MAX;
+}
+
+static void resize(struct image_bytes *image, uint64_t size)
+{
+	image->bytes = realloc(image->bytes, (size_t)size);
+	must(image->bytes);
+	if (size > image->size)
+		memset(image->bytes + image->size, 0, (size_t)(size - image->size));
+	image->size = size;
+}
+
+void crash_log_apply(const struct crash_log *log, size_t first, size_t end,
+		     struct image_bytes *image)
+{
+	for (size_t i = first; i < end; i++) {
+		const struct crash_op *op = &log->ops[i];
+
+		if (op->kind == CRASH_WRITE) {
+			if (op->offset + op->length > image->size)
+				resize(image, op->offset + op->length);
+			memcpy(image->bytes + op->offset, op->bytes, (size_t)op->length);
+		} else if (op->kind == CRASH_RESIZE) {
+			resize(image, op->length);
+		} else if (op->kind == CRASH_PUNCH && op->offset < image->size) {
+			memset(image->bytes + op->offset, 0,
+			       (size_t)qc_min(op->length, image->size - op->offset));
+		}
+	}
+}

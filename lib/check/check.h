@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "format/finding.h"
 #include "io/file.h"
 
@@ -31,9 +32,8 @@ struct qc_check_options {
 	 */
 	const char *snapshot;
 
-	/* Decompress every compressed cluster, too, in that many threads (0: one for each core). */
-	bool deep;
-	unsigned int jobs;
+	bool deep;	   /* decompress every compressed cluster, too */
+	unsigned int jobs; /* threads; 0: one for each core */
 
 	/*
 	 * For repairs; may be NULL. Called for each cluster whose stored count differs from the
@@ -42,6 +42,9 @@ struct qc_check_options {
 	int (*mismatch)(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
 			struct qc_err *err);
 	void *context;
+
+	/* Bytes of L2 tables, then compressed clusters; NULL: nobody wants to know. */
+	struct qc_progress *progress;
 
 	/* For repairs: nothing of the refcount structures is believed, as if there were none. */
 	bool without_refcounts;

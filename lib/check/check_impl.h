@@ -110,6 +110,10 @@ void qc_check_unload(struct qc_check *check);
 int qc_check_read(struct qc_check *check, uint64_t offset, void *buffer, size_t length,
 		  bool *ret_zero, struct qc_err *err);
 
+/* The same for a thread that knows holes of its own. */
+int qc_check_read_by(struct qc_file *file, struct qc_check_extent *extent, uint64_t offset,
+		     void *buffer, size_t length, bool *ret_zero, struct qc_err *err);
+
 /* What can be read at all: offsets beyond are an error, not zeroes. */
 #define QC_CHECK_READABLE_END ((uint64_t)INT64_MAX & ~((UINT64_C(1) << 30) - 1))
 
@@ -152,9 +156,23 @@ struct qc_check_l2 {
 	uint64_t copied_weight; /* of those, for which the COPIED flags are to be checked */
 	uint64_t l1_index;	/* of one reference, */
 	uint32_t owner;		/* as subject.c numbers them */
+	bool counted;		/* there was nothing to say of it */
 };
 
-/* l2.c: counts what the entries of a table refer to, and checks them. */
+/* plain.c: counts those tables of which there is nothing to say, and marks them. */
+int qc_check_plain_tables(struct qc_check *check, struct qc_check_l2 *tables, uint64_t count,
+			  struct qc_err *err);
+
+/* l2.c: the first entry from `index` on that is not empty, or l2_entries; of a standard table. */
+uint64_t qc_l2_skip_empty(const uint8_t *table, uint64_t index, uint64_t l2_entries);
+
+/*
+ * How many entries from `index` on are plain (aligned, nothing but an offset and perhaps COPIED) and
+ * each one cluster after the one before, with the same flag.
+ */
+uint64_t qc_l2_run_length(const struct qc_geometry *g, const uint8_t *table, uint64_t index);
+
+/* Counts what the entries of a table refer to, and checks them. */
 int qc_check_l2_entries(struct qc_check *check, const struct qc_check_l2 *l2, const uint8_t *table,
 			struct qc_err *err);
 

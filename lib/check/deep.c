@@ -11,19 +11,15 @@
  *     of bytes, so streams that begin closer to each other overlap, and are not decompressed.
  */
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "check/check_impl.h"
+#include "check/pieces.h"
 #include "codec/codec.h"
 
 #define STREAMS_MAX ((size_t)1 << 21) /* 48 MiB; when there are more, they are done in parts */
-#define JOBS_MAX 64u
-#define TAKE_AT_ONCE 16u /* streams a thread takes on */
-#define STACK_BYTES ((size_t)1 << 20)
+#define TAKE_AT_ONCE 16u	      /* streams a thread takes on */
 
 /* What one byte of a stream becomes at most: 1032 in deflate, a block of 128 KiB for 4 in zstd. */
 #define DEFLATE_RATIO_MAX 1040u
@@ -41,14 +37,6 @@ struct qc_check_stream {
 	uint32_t owner;
 	uint32_t bytes : 30;
 	uint32_t verdict : 2;
-};
-
-struct deep {
-	struct qc_check *check;
-	_Atomic size_t next;
-	_Atomic bool failed;
-	pthread_mutex_t lock;
-	struct qc_err err; /* of the first thread that failed; under the lock */
 };
 
 /* What a thread works with. */
@@ -105,72 +93,28 @@ static int judge(const struct qc_check *check, struct qc_check_stream *stream, s
 	return r == -QC_E_FORMAT ? 0 : r;
 }
 
-static int work(struct deep *deep, struct desk *desk, struct qc_err *err)
+static int work(struct qc_pieces *pieces, struct qc_err *err)
 {
-	struct qc_check *check = deep->check;
-	size_t count = check->stream_count;
-	int r = desk_open(check, desk, err);
+	struct qc_check *check = pieces->context;
+	struct desk desk = {0};
+	size_t first, count;
+	int r = desk_open(check, &desk, err);
 
-	while (r == 0 && !atomic_load(&deep->failed)) {
-		size_t first = atomic_fetch_add(&deep->next, TAKE_AT_ONCE);
-
-		if (first >= count)
-			break;
-		for (size_t i = first; r == 0 && i < qc_min(first + TAKE_AT_ONCE, count); i++)
-			r = judge(check, &check->streams[i], desk, err);
-	}
+	while (r == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
+		for (size_t i = first; r == 0 && i < first + count; i++) {
+			r = judge(check, &check->streams[i], &desk, err);
+			qc_progress_step(check->options->progress, i, pieces->count);
+		}
+	desk_close(&desk);
 	return r;
 }
 
-static void *run_thread(void *context)
-{
-	struct deep *deep = context;
-	struct desk desk = {0};
-	struct qc_err err;
-
-	if (work(deep, &desk, &err) < 0) {
-		pthread_mutex_lock(&deep->lock);
-		if (!atomic_exchange(&deep->failed, true))
-			deep->err = err;
-		pthread_mutex_unlock(&deep->lock);
-	}
-	desk_close(&desk);
-	return NULL;
-}
-
-static unsigned int jobs_for(const struct qc_check *check)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t jobs = check->options->jobs ? check->options->jobs
-					     : (uint64_t)(cores > 0 ? cores : 1);
-
-	jobs = qc_min(jobs, qc_div_up(check->stream_count, TAKE_AT_ONCE));
-	return (unsigned int)qc_min(jobs, JOBS_MAX);
-}
-
-/* This thread works too, so that it is no matter if others cannot be started. */
 static int judge_all(struct qc_check *check, struct qc_err *err)
 {
-	struct deep deep = {.check = check, .lock = PTHREAD_MUTEX_INITIALIZER};
-	unsigned int jobs = jobs_for(check), started = 0;
-	pthread_t threads[JOBS_MAX];
-	pthread_attr_t attributes;
+	struct qc_pieces pieces = {.count = check->stream_count, .work = work, .context = check};
 
-	if (pthread_attr_init(&attributes) != 0)
-		return qc_fail_memory(err);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	while (started + 1 < jobs
-	       && pthread_create(&threads[started], &attributes, run_thread, &deep) == 0)
-		started++;
-	pthread_attr_destroy(&attributes);
-	run_thread(&deep);
-	for (unsigned int i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	pthread_mutex_destroy(&deep.lock);
-	if (!atomic_load(&deep.failed))
-		return 0;
-	*err = deep.err;
-	return -(int)deep.err.code;
+	return qc_pieces_run(&pieces, check->options->jobs,
+			     qc_div_up(check->stream_count, TAKE_AT_ONCE), err);
 }
 
 /* --- collected, sorted, reported --- */

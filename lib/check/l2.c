@@ -6,7 +6,9 @@
  * Runs of plain clusters that follow each other in the file, which is what nearly all entries are,
  * are found in one tight loop and then counted and compared 64 at a time.
  */
+#include <endian.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/byte_order.h"
 #include "base/checked.h"
@@ -232,21 +234,76 @@ static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words,
 	return 0;
 }
 
-/* How many entries from `index` on are plain and each one cluster after the one before. */
-static uint64_t run_length(const struct qc_geometry *g, const uint8_t *bytes, uint64_t index)
+#define AT_ONCE 8u /* entries; a cache line */
+
+static bool line_is_empty(const uint8_t *at)
 {
-	uint64_t entry = qc_load_be64(bytes + index * sizeof(uint64_t));
+	uint64_t line[AT_ONCE], any = 0;
+
+	memcpy(line, at, sizeof(line));
+	for (unsigned int i = 0; i < AT_ONCE; i++)
+		any |= line[i];
+	return any == 0;
+}
+
+uint64_t qc_l2_skip_empty(const uint8_t *table, uint64_t index, uint64_t l2_entries)
+{
+	while (index < l2_entries && qc_load_be64(table + index * sizeof(uint64_t)) == 0) {
+		index++;
+		while (index % AT_ONCE == 0 && index < l2_entries
+		       && line_is_empty(table + index * sizeof(uint64_t)))
+			index += AT_ONCE;
+	}
+	return index;
+}
+
+/*
+ * How many entries, in whole lines and at most `most`, are `entry` and the clusters after it. The number
+ * of entry's cluster ends in zero bits, so that those of a line differ from its first one in these
+ * alone, whatever the byte order.
+ */
+static uint64_t count_lines(const uint8_t *at, uint64_t entry, uint64_t most, uint32_t cluster_bits)
+{
+	uint64_t steps[AT_ONCE], line[AT_ONCE];
+	uint64_t length = 0;
+
+	for (unsigned int i = 0; i < AT_ONCE; i++)
+		steps[i] = be64toh((uint64_t)i << cluster_bits);
+	for (; length + AT_ONCE <= most; length += AT_ONCE) {
+		uint64_t first = be64toh(entry + (length << cluster_bits));
+		uint64_t differ = 0;
+
+		memcpy(line, at + length * sizeof(uint64_t), sizeof(line));
+		for (unsigned int i = 0; i < AT_ONCE; i++)
+			differ |= line[i] ^ (first | steps[i]);
+		if (differ != 0)
+			break;
+	}
+	return length;
+}
+
+uint64_t qc_l2_run_length(const struct qc_geometry *g, const uint8_t *table, uint64_t index)
+{
+	const uint8_t *at = table + index * sizeof(uint64_t);
+	uint64_t entry = qc_load_be64(at);
 	uint64_t plain = QC_L2_COPIED | (QC_L2_OFFSET_MASK & ~(g->cluster_bytes - 1));
-	uint64_t length = 1;
+	uint64_t length = 1, most;
 
 	if ((entry & ~plain) != 0 || (entry & QC_L2_OFFSET_MASK) == 0)
 		return 0;
-	while (index + length < g->l2_entries) {
-		entry += g->cluster_bytes;
-		if (qc_load_be64(bytes + (index + length) * sizeof(uint64_t)) != entry
-		    || (entry & ~plain) != 0)
+	/* As long as no offset gets too large for its bits, each entry is plain if the first one is. */
+	most = ((QC_L2_OFFSET_MASK - (entry & QC_L2_OFFSET_MASK)) >> g->cluster_bits) + 1;
+	most = qc_min(most, g->l2_entries - index);
+	for (; length < most; length++) {
+		uint64_t next = entry + (length << g->cluster_bits);
+
+		if (qc_load_be64(at + length * sizeof(uint64_t)) != next)
 			break;
-		length++;
+		/* The last one of its line; what follows the lines is compared one by one again. */
+		if ((next >> g->cluster_bits) % AT_ONCE == AT_ONCE - 1)
+			length += count_lines(at + (length + 1) * sizeof(uint64_t),
+					      next + g->cluster_bytes, most - length - 1,
+					      g->cluster_bits);
 	}
 	return length;
 }
@@ -256,13 +313,14 @@ static int take_standard(struct table *t, const uint8_t *bytes, struct qc_err *e
 	const struct qc_geometry *g = &t->check->geometry;
 	int r = 0;
 
-	for (uint64_t i = 0, length; i < g->l2_entries && r == 0; i += length) {
-		uint64_t entry = qc_load_be64(bytes + i * sizeof(uint64_t));
+	for (uint64_t i = 0, length; r == 0; i += length) {
+		uint64_t entry;
 
-		length = 1;
-		if (entry == 0)
-			continue;
-		length = g->external_data ? 0 : run_length(g, bytes, i);
+		i = qc_l2_skip_empty(bytes, i, g->l2_entries);
+		if (i == g->l2_entries)
+			break;
+		entry = qc_load_be64(bytes + i * sizeof(uint64_t));
+		length = g->external_data ? 0 : qc_l2_run_length(g, bytes, i);
 		if (length > 0) {
 			r = take_run(t, i, entry, length, err);
 			continue;

@@ -53,11 +53,16 @@ static void *take_memory(struct qc_counts *counts, size_t bytes, struct qc_err *
 	return memory;
 }
 
+struct qc_counts_chunk *qc_counts_make_chunk(struct qc_counts *counts, struct qc_err *err)
+{
+	return take_memory(counts, sizeof(struct qc_counts_chunk), err);
+}
+
 static int need_chunk(struct qc_counts *counts, uint64_t chunk, struct qc_err *err)
 {
 	if (counts->chunks[chunk])
 		return 0;
-	counts->chunks[chunk] = take_memory(counts, sizeof(struct qc_counts_chunk), err);
+	counts->chunks[chunk] = qc_counts_make_chunk(counts, err);
 	return counts->chunks[chunk] ? 0 : -QC_E_NO_MEMORY;
 }
 

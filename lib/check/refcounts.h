@@ -63,6 +63,9 @@ void qc_counts_clear(struct qc_counts *counts); /* harmless on a zeroed struct *
 int qc_counts_add(struct qc_counts *counts, uint64_t first, uint64_t count, uint64_t weight,
 		  struct qc_counts_excess *ret, struct qc_err *err);
 
+/* Memory for the counts of a chunk, all zero, which the caller puts into its place; NULL after raising. */
+struct qc_counts_chunk *qc_counts_make_chunk(struct qc_counts *counts, struct qc_err *err);
+
 /* Sets 64 counts at once: those of clusters 64 * word and up. A 3 means 3 or more. */
 int qc_counts_set_word(struct qc_counts *counts, uint64_t word, struct qc_counts_word value,
 		       struct qc_err *err);

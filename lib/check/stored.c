@@ -11,9 +11,13 @@
 #include "base/byte_order.h"
 #include "base/checked.h"
 #include "check/check_impl.h"
+#include "check/pieces.h"
+#include "check/shared_counts.h"
 #include "format/refcount_entry.h"
 
 #define NO_BLOCK UINT64_MAX
+#define JOB_BYTES (UINT64_C(1) << 20) /* of blocks, that are worth a thread */
+#define TAKE_AT_ONCE 4u
 
 static uint64_t block_offset(const struct qc_stored *stored, uint64_t index)
 {
@@ -72,14 +76,21 @@ int qc_stored_get(struct qc_check *check, uint64_t cluster, bool *ret_known, uin
 	return 0;
 }
 
-/* The 64 counts from `index` of the current block, none of them all zero or all one. */
-static struct qc_counts_word mixed_word(const struct qc_check *check, uint64_t index)
+/* What the threads that load blocks share. */
+struct loading {
+	struct qc_check *check;
+	struct qc_shared_counts shown;
+	uint8_t all_ones[8 << QC_REFCOUNT_ORDER_MAX]; /* 64 counts */
+};
+
+/* The 64 counts from `index` of a block, none of them all zero or all one. */
+static struct qc_counts_word mixed_word(const struct qc_geometry *g, const uint8_t *block,
+					uint64_t index)
 {
 	struct qc_counts_word word = {0, 0};
 
 	for (unsigned int i = 0; i < 64; i++) {
-		uint64_t count = qc_min(3, qc_refcount_get(&check->geometry, check->stored.block,
-							   index + i));
+		uint64_t count = qc_min(3, qc_refcount_get(g, block, index + i));
 
 		word.low |= (count & 1) << i;
 		word.high |= (count >> 1) << i;
@@ -87,27 +98,28 @@ static struct qc_counts_word mixed_word(const struct qc_check *check, uint64_t i
 	return word;
 }
 
-/* Takes over the counts of clusters first .. end-1 from the current block, which begins at first. */
-static int take_block(struct qc_check *check, uint64_t first, uint64_t end, const uint8_t *all_ones,
+/* Takes over the counts of clusters first .. end-1 from their block, which begins at first. */
+static int take_block(struct loading *loading, uint64_t first, uint64_t end, const uint8_t *block,
 		      struct qc_err *err)
 {
 	static const uint8_t all_zero[8 << QC_REFCOUNT_ORDER_MAX];
-	size_t bytes = (size_t)8 << check->geometry.refcount_order; /* of 64 counts */
+	const struct qc_geometry *g = &loading->check->geometry;
+	size_t bytes = (size_t)8 << g->refcount_order; /* of 64 counts */
 	int r = 0;
 
 	for (uint64_t at = first; at < end && r == 0; at += 64) {
-		const uint8_t *counts = check->stored.block + (at - first) / 64 * bytes;
+		const uint8_t *counts = block + (at - first) / 64 * bytes;
 		struct qc_counts_word word = {~UINT64_C(0), 0};
 
 		if (memcmp(counts, all_zero, bytes) == 0)
 			continue;
-		if (memcmp(counts, all_ones, bytes) != 0)
-			word = mixed_word(check, at - first);
+		if (memcmp(counts, loading->all_ones, bytes) != 0)
+			word = mixed_word(g, block, at - first);
 		if (end - at < 64) {
 			word.low &= (UINT64_C(1) << (end - at)) - 1;
 			word.high &= (UINT64_C(1) << (end - at)) - 1;
 		}
-		r = qc_counts_set_word(&check->stored.shown, at / 64, word, err);
+		r = qc_shared_counts_set_word(&loading->shown, at / 64, word, err);
 	}
 	return r;
 }
@@ -135,44 +147,71 @@ static int load_table(struct qc_check *check, struct qc_err *err)
 	return 0;
 }
 
-static int load_block(struct qc_check *check, uint64_t index, const uint8_t *all_ones,
-		      struct qc_err *err)
+static int load_block(struct loading *loading, uint64_t index, struct qc_check_extent *extent,
+		      uint8_t *block, struct qc_err *err)
 {
+	struct qc_check *check = loading->check;
 	const struct qc_geometry *g = &check->geometry;
 	uint64_t first = index * g->refcounts_per_block;
 	uint64_t end = qc_min(first + g->refcounts_per_block, check->stored.shown.clusters);
+	bool zero;
 	int r;
 
-	if (block_offset(&check->stored, index) == 0)
+	if (block_offset(&check->stored, index) == 0 || !is_readable(check, index))
 		return 0;
-	if (!is_readable(check, index)) {
-		check->stored.unreadable = true;
-		return 0;
-	}
-	r = read_block(check, index, err);
-	return r < 0 ? r : take_block(check, first, end, all_ones, err);
+	r = qc_check_read_by(check->file, extent, block_offset(&check->stored, index), block,
+			     g->cluster_bytes, &zero, err);
+	return r < 0 || zero ? r : take_block(loading, first, end, block, err);
+}
+
+static int load_some(struct qc_pieces *pieces, struct qc_err *err)
+{
+	struct loading *loading = pieces->context;
+	struct qc_check_extent extent = {0};
+	uint8_t *block = malloc(loading->check->geometry.cluster_bytes);
+	size_t first, count;
+	int r = block ? 0 : qc_fail_memory(err);
+
+	while (r == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
+		for (size_t i = first; r == 0 && i < first + count; i++)
+			r = load_block(loading, i, &extent, block, err);
+	free(block);
+	return r;
+}
+
+static int load_blocks(struct qc_check *check, uint64_t blocks, struct qc_err *err)
+{
+	struct loading loading = {.check = check};
+	struct qc_pieces pieces = {.count = blocks, .work = load_some, .context = &loading};
+	uint64_t bytes = blocks << check->geometry.cluster_bits;
+	int r;
+
+	for (unsigned int i = 0; i < 64; i++)
+		qc_refcount_set(&check->geometry, loading.all_ones, i, 1);
+	r = qc_shared_counts_init(&loading.shown, &check->stored.shown, err);
+	if (r == 0)
+		r = qc_pieces_run(&pieces, check->options->jobs, qc_max(1, bytes / JOB_BYTES), err);
+	qc_shared_counts_clear(&loading.shown);
+	return r;
 }
 
 int qc_stored_load(struct qc_check *check, struct qc_err *err)
 {
-	uint8_t all_ones[8 << QC_REFCOUNT_ORDER_MAX] = {0};
 	const struct qc_geometry *g = &check->geometry;
 	uint64_t blocks;
 	int r;
 
-	for (unsigned int i = 0; i < 64; i++)
-		qc_refcount_set(g, all_ones, i, 1);
 	r = qc_counts_init(&check->stored.shown, check->references.clusters, UINT64_MAX, err);
 	if (r == 0)
 		r = load_table(check, err);
+	if (r < 0)
+		return r;
+	/* Blocks of clusters past the file count too: a flag there may be looked up. */
+	for (uint64_t i = 0; i < check->stored.entries; i++)
+		check->stored.unreadable |= !is_readable(check, i);
 	blocks = qc_min(check->stored.entries,
 			qc_div_up(check->references.clusters, g->refcounts_per_block));
-	for (uint64_t i = 0; i < blocks && r == 0; i++)
-		r = load_block(check, i, all_ones, err);
-	/* Blocks of clusters past the file count too: a flag there may be looked up. */
-	for (uint64_t i = blocks; i < check->stored.entries && r == 0; i++)
-		check->stored.unreadable |= !is_readable(check, i);
-	return r;
+	return load_blocks(check, blocks, err);
 }
 
 void qc_stored_clear(struct qc_stored *stored)

@@ -62,11 +62,15 @@ static void merge_tables(struct walk *walk)
 
 static int read_tables(struct walk *walk, struct qc_err *err)
 {
-	int r = 0;
+	uint32_t bits = walk->check->geometry.cluster_bits;
+	int r = qc_check_plain_tables(walk->check, walk->tables, walk->count, err);
 
 	for (uint64_t i = 0; i < walk->count && r == 0; i++) {
 		bool zero;
 
+		if (walk->tables[i].counted)
+			continue;
+		qc_progress_step(walk->check->options->progress, i << bits, walk->count << bits);
 		r = qc_check_read(walk->check, walk->tables[i].offset, walk->l2_bytes,
 				  walk->check->geometry.cluster_bytes, &zero, err);
 		if (r == 0 && !zero)

@@ -16,61 +16,16 @@
 #define ITEMS_MAX ((size_t)1 << 17)
 _Static_assert(ITEMS_MAX > QC_SNAPSHOTS_MAX, "one guest cluster's entries must fit");
 
-#define TABLE_BYTES_IN_MEMORY (UINT64_C(16) << 20)
-
 /* --- opening --- */
 
-static int load_roots(struct qc_forest *f, struct qc_err *err)
+static int make_room(struct qc_forest *f, struct qc_err *err)
 {
-	struct qc_image *image = f->txn->image;
-	uint64_t words = 0;
-
-	f->roots = calloc(image->snapshots.count + 1, sizeof(*f->roots));
-	if (!f->roots)
-		return qc_fail_memory(err);
-	f->roots[0] =
-		(struct qc_forest_root){.l1 = image->l1, .entries = f->txn->header.l1_entries};
-	f->root_count = 1;
-	for (size_t i = 0; i < image->snapshots.count; i++) {
-		const struct qc_snapshot *snapshot = &image->snapshots.list[i];
-		struct qc_forest_root *root = &f->roots[i + 1];
-		int status;
-
-		words += snapshot->l1_entries;
-		if (words > QC_FOREST_L1_BYTES_MAX / sizeof(uint64_t))
-			return qc_fail(err, QC_E_UNSUPPORTED,
-				       "the snapshots' L1 tables are too large together");
-		status =
-			qc_image_load_l1(image, snapshot->l1, snapshot->l1_entries, &root->l1, err);
-		if (status < 0)
-			return qc_err_context(err, "snapshot '%s'", snapshot->name);
-		root->entries = snapshot->l1_entries;
-		f->root_count++;
-	}
-	return 0;
-}
-
-static int init(struct qc_forest *f, struct qc_err *err)
-{
-	const struct qc_geometry *g = f->txn->geometry;
 	uint64_t words = 0;
 	size_t room;
-	int status;
 
-	f->tables = (struct qc_stage){
-		.file = f->txn->image->file,
-		.block_bytes = (size_t)g->cluster_bytes,
-		.room = (size_t)qc_max(TABLE_BYTES_IN_MEMORY >> g->cluster_bits, 4),
-		.place = qc_txn_place_table,
-		.place_context = f->txn,
-		.write = qc_txn_put,
-		.write_context = f->txn,
-	};
-	if ((status = qc_stage_init(&f->tables, err)) < 0 || (status = load_roots(f, err)) < 0)
-		return status;
 	for (size_t i = 0; i < f->root_count; i++)
 		words += f->roots[i].entries;
-	room = (size_t)qc_min(ITEMS_MAX, words * g->l2_entries) + 1;
+	room = (size_t)qc_min(ITEMS_MAX, words * f->txn->geometry->l2_entries) + 1;
 	f->group = calloc(f->root_count, sizeof(*f->group));
 	f->trees = malloc(room * sizeof(*f->trees));
 	f->items = malloc(room * sizeof(*f->items));
@@ -92,33 +47,16 @@ int qc_forest_open(struct qc_txn *txn, uint64_t from, uint64_t to, uint64_t clus
 		return qc_txn_result(txn, qc_fail(err, QC_E_UNSUPPORTED,
 						  "the image is encrypted, and its clusters cannot "
 						  "be moved"));
-	f = txn->forest = calloc(1, sizeof(*f));
-	if (!f)
-		return qc_txn_result(txn, qc_fail_memory(err));
-	f->txn = txn;
-	if ((status = init(f, err)) < 0)
+	if ((status = qc_forest_plant(txn, true, err)) < 0
+	    || (status = make_room(txn->forest, err)) < 0)
 		return qc_txn_result(txn, status);
+	f = txn->forest;
 	for (size_t i = 0; i < f->root_count; i++)
 		entries = qc_max(entries, f->roots[i].entries);
 	f->at = from >> g->cluster_bits;
 	f->end = qc_min(qc_div_up(to, g->cluster_bytes), entries * g->l2_entries);
 	f->left = clusters_max;
 	return 0;
-}
-
-void qc_forest_free(struct qc_forest *forest)
-{
-	if (!forest)
-		return;
-	for (size_t i = 1; i < forest->root_count; i++)
-		free(forest->roots[i].l1);
-	free(forest->roots);
-	free(forest->group);
-	free(forest->trees);
-	free(forest->items);
-	free(forest->extents);
-	qc_stage_clear(&forest->tables);
-	free(forest);
 }
 
 /* --- finding entries --- */

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* What forest.c, which finds and replaces entries, and forest_settle.c, which commits, share. */
+/*
+ * All trees of an image at once, for the edits that go through all of them: forest.c expands
+ * compressed clusters, fill.c fills gaps. Here is what these two and forest_settle.c, which commits,
+ * share.
+ */
 #pragma once
 
 #include "txn/forest.h"
@@ -26,13 +30,15 @@ struct qc_forest_item {
 struct qc_forest_root {
 	uint64_t *l1; /* the active one's is the image's, borrowed */
 	uint64_t entries;
+	uint64_t disk_bytes;
 	bool changed;
 	size_t staged; /* its number in txn->tables */
 };
 
 struct qc_forest {
 	struct qc_txn *txn;
-	struct qc_stage tables; /* L2 tables that change, by the host cluster they come from */
+	struct qc_stage tables; /* L2 tables that change, by the host cluster they come from ... */
+	struct qc_fill *fill;	/* ... unless this is at work, whose L1 entries are up to date */
 	struct qc_forest_root *roots;
 	size_t root_count;	      /* the active one comes first */
 	uint64_t at, end;	      /* guest clusters */
@@ -47,6 +53,8 @@ struct qc_forest {
 	size_t tree_count, item_count, extent_count;
 };
 
+/* Gives the transaction its forest: L1 tables, the snapshots' only where asked for, and a stage. */
+int qc_forest_plant(struct qc_txn *txn, bool with_snapshots, struct qc_err *err);
 void qc_forest_free(struct qc_forest *forest); /* NULL is fine */
 
 /* Commit: new places for the tables that changed, and L1 tables that refer to them. */

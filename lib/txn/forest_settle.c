@@ -45,7 +45,7 @@ int qc_forest_settle(struct qc_forest *forest, struct qc_err *err)
 {
 	struct qc_txn *txn = forest->txn;
 	struct qc_staged_table *table;
-	int status = settle_tables(forest, err);
+	int status = forest->fill ? 0 : settle_tables(forest, err);
 
 	for (size_t i = 1; status == 0 && i < forest->root_count; i++) {
 		struct qc_forest_root *root = &forest->roots[i];
@@ -54,11 +54,13 @@ int qc_forest_settle(struct qc_forest *forest, struct qc_err *err)
 
 		if (!root->changed)
 			continue;
-		status = qc_staged_table_add(txn, QC_JOURNAL_L1, i, snapshot->l1, bytes, bytes,
-					     &table, err);
+		status = qc_staged_table_add(txn, QC_JOURNAL_L1, i, snapshot->l1,
+					     snapshot->l1_entries * sizeof(uint64_t), bytes, &table,
+					     err);
 		if (status < 0)
 			break;
 		snapshot->l1 = table->new_host;
+		snapshot->l1_entries = (uint32_t)root->entries;
 		root->staged = (size_t)(table - txn->tables);
 	}
 	return status;

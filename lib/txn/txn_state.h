@@ -35,7 +35,7 @@ struct qc_txn {
 	struct qc_stage l2; /* by index in the L1 table */
 	struct qc_staged_table *tables;
 	size_t table_count, table_room;
-	struct qc_forest *forest; /* NULL unless compressed clusters are being expanded */
+	struct qc_forest *forest; /* NULL unless an edit goes through all trees */
 	struct qc_undo undo;
 	struct qc_pack pack;
 	struct qc_marks marks; /* dirty bitmaps */

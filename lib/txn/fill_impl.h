@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/* What fill.c, which finds gaps, fill_put.c, which fills them, and fill_tables.c share. */
+#pragma once
+
+#include "base/bitset.h"
+#include "format/l2_entry.h"
+#include "txn/fill.h"
+#include "txn/forest_impl.h"
+
+/*
+ * An L2 table, and the L1 tables that share it: they refer to the same one (or none), and their disks
+ * end at the same place of its span, so that what is right for one is right for all.
+ */
+struct qc_fill_tree {
+	struct qc_host host; /* in the committed state; none: there is none */
+	uint64_t end;	     /* guest bytes from the start of the span, at least 1 */
+	uint64_t ways;	     /* L1 tables */
+	bool active;	     /* the active one is among them */
+};
+
+/* The trees of one L1 index. */
+struct qc_fill_group {
+	uint64_t l1_index;
+	struct qc_fill_tree *trees;
+	size_t count;
+	uint32_t *tree_of;	    /* of each root; QC_FILL_NO_TREE: its disk ends before */
+	uint64_t shortest, longest; /* `end` of the trees */
+};
+
+#define QC_FILL_NO_TREE UINT32_MAX
+
+/* A guest cluster to be filled, in the trees whose disks reach `limit` bytes into it. */
+struct qc_fill_hole {
+	uint64_t index; /* in its L2 table */
+	uint64_t limit; /* at most a cluster */
+	uint32_t data, zero;
+	const uint8_t *bytes;
+
+	/* The cluster that trees without any data of their own share. */
+	uint64_t ways;	/* that will lead to it, */
+	uint64_t given; /* and do already */
+	bool packable;	/* none of those trees has anything of it, so it can be compressed */
+	struct qc_host host;
+	uint64_t packed_bytes; /* 0: plain */
+};
+
+struct qc_fill {
+	struct qc_forest *forest;
+	struct qc_fill_group ahead, here; /* where gaps are looked for, and filled */
+	struct qc_fill_member *members;	  /* room to sort the roots in */
+	uint64_t disk_bytes;
+	struct qc_bitset gaps; /* of the group ahead, by subcluster */
+	uint64_t gap_at;
+	bool ahead_known, here_open;
+	uint64_t first_key; /* in the stage, of the trees here */
+	struct qc_fill_hole *holes;
+	size_t hole_count, hole_room;
+	uint64_t written_from, written_to; /* where the storage has not been told to begin with */
+	uint8_t *packed;		   /* room for a compressed cluster, or NULL */
+};
+
+void qc_fill_free(struct qc_fill *fill); /* NULL is fine */
+
+/* Finds the trees of an L1 index. */
+int qc_fill_find_group(struct qc_fill *fill, uint64_t l1_index, struct qc_fill_group *ret,
+		       struct qc_err *err);
+
+/* The entry number `index` of a table; QC_E_FORMAT if it makes no sense. */
+int qc_fill_decode(const struct qc_fill *fill, uint64_t l1_index, const uint8_t *table,
+		   uint64_t index, struct qc_l2_entry *ret, struct qc_err *err);
+
+/* The shadow copy of the table of a tree here; in memory until the next call but one. */
+int qc_fill_table(struct qc_fill *fill, size_t tree, struct qc_block **ret, struct qc_err *err);
+
+/* Makes a tree's table the transaction's own, and drops the old one. */
+int qc_fill_change(struct qc_fill *fill, const struct qc_fill_tree *tree, struct qc_block *block,
+		   struct qc_err *err);
+
+/* Entry number `index` of a tree's table no longer refers to that host cluster. */
+int qc_fill_drop(struct qc_fill *fill, const struct qc_fill_tree *tree, uint64_t index,
+		 struct qc_host host, struct qc_err *err);
+
+/* Goes on to the trees of that L1 index, unless it is there. */
+int qc_fill_open_group(struct qc_fill *fill, uint64_t l1_index, struct qc_err *err);

@@ -28,7 +28,7 @@ static const struct argp_option options[] = {
 	 "change the name only; the guest then sees whatever the new file holds", 0},
 	{"compress", KEY_COMPRESS, NULL, 0, "store what is copied in compressed", 0},
 	{"ignore-snapshots", KEY_IGNORE_SNAPSHOTS, NULL, 0,
-	 "go on where snapshots will show something else than before", 0},
+	 "copy in for the disk alone; snapshots then show whatever the new file holds", 0},
 	{0},
 };
 
@@ -94,7 +94,6 @@ static int rebase(const struct command_line *line, struct qc_rebase *r, struct o
 	int status;
 
 	r->policy = line->common.chain;
-	r->stop = how.txn.stop;
 	r->opened = lock_down_opened;
 	r->opened_context = &line->common;
 	if ((status = qc_edit_open(line->argument[0], &how, &edit, err)) < 0)

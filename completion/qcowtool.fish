@@ -83,7 +83,7 @@ complete -c qcowtool -n '__qcowtool_is rebase' -s b -l backing -r -F -d 'The new
 complete -c qcowtool -n '__qcowtool_is rebase' -s F -l backing-format -x -a 'qcow2 raw' -d 'Its format'
 complete -c qcowtool -n '__qcowtool_is rebase' -s u -l unsafe -d 'Change the name only'
 complete -c qcowtool -n '__qcowtool_is rebase' -s c -l compress -d 'Store what is copied in compressed'
-complete -c qcowtool -n '__qcowtool_is rebase' -l ignore-snapshots -d 'Go on though snapshots will change'
+complete -c qcowtool -n '__qcowtool_is rebase' -l ignore-snapshots -d 'Copy in for the disk alone'
 
 complete -c qcowtool -n '__qcowtool_is decompress' -l at -x -d 'Begin there'
 complete -c qcowtool -n '__qcowtool_is decompress' -l length -x -d 'So many bytes'

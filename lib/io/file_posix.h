@@ -64,21 +64,6 @@ bool qc_file_posix_identity(const struct qc_file *file, struct qc_file_identity 
 bool qc_file_posix_occupied(const struct qc_file *file, uint64_t *ret_bytes);
 
 /*
- * The bytes of a range that lies inside the file, without a copy. False, and nothing to unmap, where
- * that is not to be had, be it that they cannot be read: qc_file_read() says why. For files that
- * nobody makes shorter meanwhile, which the locks see to.
- */
-struct qc_file_map {
-	const uint8_t *bytes;
-	void *base; /* NULL: nothing is mapped */
-	size_t mapped;
-};
-
-bool qc_file_posix_map(const struct qc_file *file, uint64_t offset, size_t length,
-		       struct qc_file_map *ret);
-void qc_file_posix_unmap(struct qc_file_map *map); /* harmless on a zeroed struct */
-
-/*
  * A hint, for bytes that were written and stay as they are: a sync that comes later will have less to
  * wait for. Nothing to a file that is no posix file, or one without syncs.
  */

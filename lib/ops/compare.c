@@ -14,10 +14,10 @@
 
 #include "base/checked.h"
 #include "base/crew.h"
+#include "base/zeroes.h"
 #include "format/limits.h"
 #include "image/places.h"
 #include "io/file_posix.h"
-#include "ops/rebase_compare.h"
 
 #define UNIT_BYTES (UINT64_C(2) << 20)
 #define BUFFER_BYTES ((size_t)128 << 10) /* two of them stay in a core's own cache */

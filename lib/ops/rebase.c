@@ -6,11 +6,11 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/zeroes.h"
 #include "format/limits.h"
-#include "image/chain_map.h"
 #include "image/read.h"
 #include "ops/rebase_scan.h"
-#include "ops/rebase_snapshots.h"
+#include "txn/fill.h"
 
 #define RUN_BYTES (UINT64_C(2) << 20)
 
@@ -81,220 +81,88 @@ static int open_new_chain(const struct qc_edit *edit, const char *path,
 /* --- copying in --- */
 
 struct copying {
-	struct qc_edit *edit;
-	const struct qc_view *view; /* the committed tables */
+	struct qc_txn *txn;
 	const struct qc_layer *old;
-	bool by_cluster; /* only whole clusters can be stored compressed */
+	uint64_t disk_bytes; /* the longest, of the image and its snapshots */
 	uint8_t *buffer;
+	uint8_t *kinds; /* for each unit in the buffer, enum qc_fill_kind */
 	size_t buffer_bytes;
 	struct qc_rebase_report report;
 };
 
-static int put_data(struct copying *c, uint64_t at, const uint8_t *bytes, size_t length,
-		    struct qc_err *err)
-{
-	c->report.copied_bytes += length;
-	return qc_txn_write(c->edit->txn, qc_guest(at), bytes, length, err);
-}
-
-/*
- * Zeroes that hide the new chain. Version 2 has no zero clusters, and the transaction would leave
- * unallocated what reads as zeroes now, past the end of the old chain: the zeroes are stored.
- */
-static int put_zeroes(struct copying *c, uint64_t at, const uint8_t *bytes, size_t length,
-		      struct qc_err *err)
-{
-	c->report.zeroed_bytes += length;
-	if (c->edit->image->geometry.version < 3)
-		return qc_txn_write(c->edit->txn, qc_guest(at), bytes, length, err);
-	return qc_txn_zero(c->edit->txn, qc_guest(at), length, err);
-}
-
-enum what {
-	NOTHING,
-	DATA,
-	ZEROES,
-};
-
-static enum what what_of(uint8_t state, const uint8_t *bytes, size_t length)
+static enum qc_fill_kind kind_of(uint8_t state, const uint8_t *bytes, size_t length)
 {
 	if (state == 0)
-		return NOTHING;
+		return QC_FILL_NOTHING;
 	if (!qc_is_zero(bytes, length))
-		return DATA;
-	return (state & QC_UNIT_DIFFERS) != 0 ? ZEROES : NOTHING;
+		return QC_FILL_DATA;
+	return (state & QC_UNIT_DIFFERS) != 0 ? QC_FILL_ZEROES : QC_FILL_NOTHING;
 }
 
-/*
- * What the old chain shows: as it lies in one file if that can be mapped, else read into the buffer.
- * The caller unmaps.
- */
-static int get_old(struct copying *c, uint64_t at, size_t length, struct qc_file_map *map,
-		   const uint8_t **ret, struct qc_err *err)
-{
-	struct qc_chain_extent extent = {0};
-	const struct qc_layer *layer;
-	struct qc_view view;
-	int status;
+/* A run of clusters, and the units of a batch that are to be looked at in it. */
+struct run {
+	uint64_t at;
+	size_t length;
+	size_t first, end; /* slots */
+};
 
-	if (c->old && qc_range_fits(at, length, c->old->disk_bytes)) {
-		qc_view_active(c->old, &view);
-		if ((status = qc_chain_map(&view, qc_guest(at), length, &extent, err)) < 0)
-			return status;
+/* The run that begins with the unit in slot `first`, whose state is not 0. */
+static struct run find_run(const struct copying *c, const struct qc_batch *b, size_t first)
+{
+	uint64_t cluster_bytes = b->cluster_bytes;
+	struct run run = {.first = first, .end = first};
+	uint64_t end;
+
+	run.at = end = qc_align_down(b->units[first] * b->unit_bytes, cluster_bytes);
+	for (size_t i = first; i < b->unit_count; i++) {
+		uint64_t base = qc_align_down(b->units[i] * b->unit_bytes, cluster_bytes);
+
+		if (b->states[i] == 0)
+			continue;
+		if (base > end || base + cluster_bytes - run.at > c->buffer_bytes)
+			break;
+		end = base + cluster_bytes;
+		run.end = i + 1;
 	}
-	layer = extent.layer ? extent.layer : c->old;
-	if (extent.data && !extent.compressed && extent.bytes == length
-	    && qc_file_posix_map(qc_layer_data(layer), extent.host.byte, length, map)) {
-		*ret = map->bytes;
-		return 0;
+	run.length = (size_t)(qc_min(end, c->disk_bytes) - run.at);
+	return run;
+}
+
+/* Decides what becomes of the run's units, whose bytes are in the buffer. */
+static void judge(struct copying *c, const struct qc_batch *b, const struct run *run)
+{
+	memset(c->kinds, QC_FILL_NOTHING, c->buffer_bytes / b->unit_bytes);
+	for (size_t i = run->first; i < run->end; i++) {
+		size_t from = (size_t)(b->units[i] * b->unit_bytes - run->at);
+		size_t length = (size_t)qc_min(b->unit_bytes, run->length - from);
+		enum qc_fill_kind kind = kind_of(b->states[i], c->buffer + from, length);
+
+		c->kinds[from / b->unit_bytes] = (uint8_t)kind;
+		c->report.copied_bytes += kind == QC_FILL_DATA ? length : 0;
+		c->report.zeroed_bytes += kind == QC_FILL_ZEROES ? length : 0;
 	}
-	*ret = c->buffer;
-	return qc_read_layer(c->old, qc_guest(at), c->buffer, length, err);
-}
-
-/* Copies units that follow each other, which start at `at` and hold `bytes` in the old chain. */
-static int copy_units(struct copying *c, const struct qc_batch *b, size_t first, size_t count,
-		      uint64_t at, const uint8_t *bytes, size_t length, struct qc_err *err)
-{
-	const size_t unit = (size_t)b->unit_bytes;
-	int status = 0;
-
-	for (size_t i = 0, from, to; status == 0 && i < count;) {
-		enum what what;
-
-		from = i * unit;
-		to = (size_t)qc_min(from + unit, length);
-		what = what_of(b->states[first + i], bytes + from, to - from);
-		for (i++; i < count; i++) {
-			size_t next = (size_t)qc_min(to + unit, length);
-
-			if (what_of(b->states[first + i], bytes + to, next - to) != what)
-				break;
-			to = next;
-		}
-		if (what == DATA)
-			status = put_data(c, at + from, bytes + from, to - from, err);
-		else if (what == ZEROES)
-			status = put_zeroes(c, at + from, bytes + from, to - from, err);
-	}
-	return status;
-}
-
-static int copy_run(struct copying *c, const struct qc_batch *b, size_t first, size_t count,
-		    struct qc_err *err)
-{
-	uint64_t at = b->units[first] * b->unit_bytes;
-	size_t length = (size_t)qc_min(count * b->unit_bytes, b->disk_bytes - at);
-	struct qc_file_map map = {0};
-	const uint8_t *bytes;
-	int status = get_old(c, at, length, &map, &bytes, err);
-
-	if (status == 0)
-		status = copy_units(c, b, first, count, at, bytes, length, err);
-	qc_file_posix_unmap(&map);
-	return status;
-}
-
-/*
- * Stores the cluster around `at` in one piece, so that it can be compressed, if none of its
- * subclusters is in the image. *ret_done false: it was not for that.
- */
-static int copy_cluster(struct copying *c, uint64_t at, bool *ret_done, struct qc_err *err)
-{
-	const struct qc_geometry *g = &c->edit->image->geometry;
-	uint64_t base = qc_align_down(at, g->cluster_bytes);
-	size_t length = (size_t)qc_min(g->cluster_bytes, c->view->disk_bytes - base);
-	struct qc_l2_entry entry;
-	int status;
-
-	if ((status = qc_map_entry(c->view, qc_guest(base), &entry, err)) < 0)
-		return status;
-	if (entry.compressed || entry.allocated != 0 || entry.zero != 0)
-		return 0;
-	if ((status = qc_read_layer(c->old, qc_guest(base), c->buffer, length, err)) < 0
-	    || qc_is_zero(c->buffer, length))
-		return status;
-	*ret_done = true;
-	return put_data(c, base, c->buffer, length, err);
-}
-
-/* How many units, from slot `i`, follow each other, have to be looked at and fit into the buffer. */
-static size_t run_of(const struct copying *c, const struct qc_batch *b, size_t i)
-{
-	size_t most = (size_t)qc_min(c->buffer_bytes / b->unit_bytes, b->unit_count - i);
-	size_t count = 1;
-
-	while (count < most && b->states[i + count] != 0
-	       && b->units[i + count] == b->units[i] + count)
-		count++;
-	return count;
 }
 
 static int copy_batch(void *context, const struct qc_batch *b, struct qc_err *err)
 {
 	struct copying *c = context;
-	uint64_t cluster_bytes = c->edit->image->geometry.cluster_bytes;
 	int status = 0;
 
-	for (size_t i = 0, count; status == 0 && i < b->unit_count; i += count) {
-		uint64_t at = b->units[i] * b->unit_bytes;
-		uint64_t end = qc_align_down(at, cluster_bytes) + cluster_bytes;
-		bool done = false;
+	for (size_t i = 0; status == 0 && i < b->unit_count;) {
+		struct run run;
 
-		count = 1;
-		if (b->states[i] == 0)
-			continue;
-		if (c->by_cluster && (status = copy_cluster(c, at, &done, err)) < 0)
-			break;
-		if (done) {
-			while (i + count < b->unit_count
-			       && b->units[i + count] * b->unit_bytes < end)
-				count++;
+		if (b->states[i] == 0) {
+			i++;
 			continue;
 		}
-		count = c->by_cluster ? 1 : run_of(c, b, i);
-		status = copy_run(c, b, i, count, err);
+		run = find_run(c, b, i);
+		status = qc_read_layer(c->old, qc_guest(run.at), c->buffer, run.length, err);
+		if (status < 0)
+			break;
+		judge(c, b, &run);
+		status = qc_fill_put(c->txn, run.at, c->buffer, run.length, c->kinds, err);
+		i = run.end;
 	}
-	return status;
-}
-
-/*
- * A second look at the image, as it is committed: that state stays readable to the last moment,
- * because a transaction writes on none of its clusters.
- */
-static int open_committed(const struct qc_edit *edit, struct qc_layer *ret, struct qc_err *err)
-{
-	struct qc_file *file = edit->overlay ? edit->overlay : edit->file;
-	struct qc_layer layer = {.file = file};
-	int status = qc_image_open(file, NULL, &layer.image, err);
-
-	if (status < 0)
-		return status;
-	layer.disk_bytes = layer.image->header.disk_bytes;
-	*ret = layer;
-	return 0;
-}
-
-static int copy_in(struct copying *c, const struct qc_layer *new, const struct qc_rebase *rebase,
-		   struct qc_err *err)
-{
-	const struct qc_rebase_scan scan = {
-		.view = c->view,
-		.chain = {c->old, new},
-		.stop = rebase->stop,
-		.take = copy_batch,
-		.context = c,
-	};
-	const struct qc_geometry *g = &c->edit->image->geometry;
-	int status;
-
-	c->by_cluster = rebase->compress && g->extended_l2;
-	c->buffer_bytes = (size_t)qc_max(RUN_BYTES, g->cluster_bytes);
-	c->buffer = malloc(c->buffer_bytes);
-	if (!c->buffer)
-		return qc_fail_memory(err);
-	status = qc_rebase_scan(&scan, err);
-	free(c->buffer);
 	return status;
 }
 
@@ -303,24 +171,35 @@ static int keep_contents(struct qc_edit *edit, const struct qc_layer *new,
 			 const struct qc_rebase *rebase, struct qc_rebase_report *ret,
 			 struct qc_err *err)
 {
-	struct copying c = {.edit = edit, .old = edit->backing};
-	struct qc_layer committed;
-	struct qc_view view;
+	const struct qc_geometry *g = &edit->image->geometry;
+	size_t buffer_bytes = (size_t)qc_max(RUN_BYTES, g->cluster_bytes);
+	/* Copying from a page of the file to the same place of another page is a lot faster. */
+	QC_AUTOFREE uint8_t *buffer = aligned_alloc(4096, buffer_bytes);
+	QC_AUTOFREE uint8_t *kinds = malloc(buffer_bytes / g->subcluster_bytes);
+	struct copying c = {
+		.txn = edit->txn,
+		.old = edit->backing,
+		.buffer = buffer,
+		.kinds = kinds,
+		.buffer_bytes = buffer_bytes,
+	};
+	const struct qc_rebase_scan scan = {
+		.txn = edit->txn,
+		.chain = {edit->backing, new},
+		.take = copy_batch,
+		.context = &c,
+	};
 	int status;
 
-	if ((status = open_committed(edit, &committed, err)) < 0)
+	if (!buffer || !kinds)
+		return qc_fail_memory(err);
+	if ((status = qc_fill_open(edit->txn, !rebase->ignore_snapshots, err)) < 0)
 		return status;
-	qc_view_active(&committed, &view);
-	c.view = &view;
-	if (!rebase->ignore_snapshots)
-		status = qc_rebase_check_snapshots(&committed, edit->backing, new, rebase->stop,
-						   err);
-	if (status == 0)
-		status = copy_in(&c, new, rebase, err);
-	qc_image_close(committed.image);
-	if (status == 0)
-		*ret = c.report;
-	return status;
+	c.disk_bytes = qc_fill_disk_bytes(edit->txn);
+	if ((status = qc_rebase_scan(&scan, err)) < 0 || (status = qc_fill_end(edit->txn, err)) < 0)
+		return status;
+	*ret = c.report;
+	return 0;
 }
 
 int qc_rebase_onto(struct qc_edit *edit, const struct qc_layer *new, const struct qc_rebase *rebase,

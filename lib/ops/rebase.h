@@ -11,8 +11,9 @@
  *	qc_rebase(edit, path, &rebase, &report, &err);
  *	qc_edit_commit(edit, &txn_report, &err);
  *
- * Internal snapshots show the backing chain too. They are not copied into: if what one of them shows
- * would change, that is an error, before anything else is done.
+ * Internal snapshots show the backing chain too, and keep their contents likewise. A cluster that
+ * several of them and the disk lack is copied in once. Dirty bitmaps stay as they are: there is no
+ * change for them to record.
  */
 #pragma once
 
@@ -23,13 +24,12 @@
 #include "ops/edit.h"
 
 struct qc_rebase {
-	const char *name;   /* as it will stand in the image; NULL: none */
-	const char *format; /* "qcow2" or "raw"; with a name */
-	bool unsafe;	    /* only the name and the format change, whatever that does */
-	bool ignore_snapshots;
-	bool compress; /* store compressed; what the edit was opened with */
+	const char *name;      /* as it will stand in the image; NULL: none */
+	const char *format;    /* "qcow2" or "raw"; with a name */
+	bool unsafe;	       /* only the name and the format change, whatever that does */
+	bool ignore_snapshots; /* they will show the new base */
+	bool compress;	       /* store compressed; what the edit was opened with */
 	enum qc_chain_policy policy;
-	const volatile sig_atomic_t *stop; /* as in struct qc_txn_options */
 
 	/* Called once no other file will be opened; or NULL. */
 	void (*opened)(const void *context);
@@ -45,7 +45,7 @@ int qc_rebase_check(const struct qc_rebase *rebase, struct qc_err *err);
 
 /*
  * Does all but the commit. Refused before any work: a new chain that cannot be opened, leads back to
- * the image or is not allowed (QC_E_POLICY), a header without room, snapshots that would change.
+ * the image or is not allowed (QC_E_POLICY), a header without room, an encrypted image.
  */
 int qc_rebase(struct qc_edit *edit, const char *path, const struct qc_rebase *rebase,
 	      struct qc_rebase_report *ret, struct qc_err *err);

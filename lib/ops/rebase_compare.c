@@ -2,155 +2,114 @@
 #include "ops/rebase_compare.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/checked.h"
-#include "image/read.h"
+#include "base/crew.h"
+#include "codec/codec.h"
 
-#define BATCH_BYTES (UINT64_C(128) << 20)
-#define BATCH_PIECES 8192u
-#define BATCH_UNITS 65536u
-#define BUFFER_BYTES ((size_t)256 << 10) /* two of them stay in a core's own cache */
-#define MAP_BYTES_MIN (128u << 10)	 /* below, copying costs less than mapping */
+#define BUFFER_BYTES ((size_t)128 << 10) /* two of them stay in a core's own cache */
+#define PAGE_BYTES 4096 /* copying from a page to the same place of another is a lot faster */
 #define THREADS_MAX 8
-#define BYTES_PER_THREAD_MIN (UINT64_C(4) << 20)
 
-bool qc_is_zero(const uint8_t *bytes, size_t length)
+/* What a thread takes at once: enough to be worth it, neighbours so that it inflates them once. */
+#define TAKE_BYTES (UINT64_C(1) << 20)
+#define TAKE_PIECES 64u
+
+struct qc_comparer {
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+	struct qc_batch *batch; /* NULL: there is none */
+	bool quit, failed;
+	struct qc_err err; /* of the first that failed */
+	pthread_t threads[THREADS_MAX];
+	size_t thread_count;
+	struct hand *own; /* the caller's */
+};
+
+/* What one thread holds of one side. */
+struct grip {
+	uint8_t *buffer;
+	struct qc_codec *codec;
+	enum qc_compression compression; /* of the codec */
+	uint8_t *packed, *cluster;
+	size_t packed_room, cluster_room;
+	struct qc_source held; /* what is in `cluster`; no file: nothing */
+};
+
+struct hand {
+	struct grip grips[QC_SIDES];
+};
+
+/* --- one side --- */
+
+static int grow(uint8_t **buffer, size_t *room, size_t needed, struct qc_err *err)
 {
-	static const uint8_t zeroes[256];
-
-	if (length <= sizeof(zeroes))
-		return memcmp(bytes, zeroes, length) == 0;
-	/* What starts with zeroes and equals itself shifted by their number is all zeroes. */
-	return memcmp(bytes, zeroes, sizeof(zeroes)) == 0
-	       && memcmp(bytes, bytes + sizeof(zeroes), length - sizeof(zeroes)) == 0;
-}
-
-/* --- batches --- */
-
-static int make_room(void **array, size_t *room, size_t needed, size_t each, struct qc_err *err)
-{
-	size_t grown_room = qc_max(needed, *room * 2);
-	void *grown;
-
 	if (needed <= *room)
 		return 0;
-	grown = reallocarray(*array, grown_room, each);
-	if (!grown)
-		return qc_fail_memory(err);
-	*array = grown;
-	*room = grown_room;
-	return 0;
+	free(*buffer);
+	*buffer = malloc(needed);
+	*room = *buffer ? needed : 0;
+	return *buffer ? 0 : qc_fail_memory(err);
 }
 
-static int add_units(struct qc_batch *b, uint64_t first, uint64_t last, struct qc_err *err)
+static int open_codec(struct grip *grip, enum qc_compression compression, struct qc_err *err)
 {
-	size_t needed = b->unit_count + (size_t)(last - first) + 1;
-	size_t room = b->unit_room;
 	int status;
 
-	if ((status = make_room((void **)&b->units, &b->unit_room, needed, sizeof(uint64_t), err))
-		    < 0
-	    || (status = make_room((void **)&b->states, &room, needed, 1, err)) < 0)
-		return status;
-	for (uint64_t unit = first; unit <= last; unit++) {
-		b->units[b->unit_count] = unit;
-		b->states[b->unit_count++] = 0;
-	}
-	return 0;
-}
-
-int qc_batch_add(struct qc_batch *b, const struct qc_piece *piece, struct qc_err *err)
-{
-	uint64_t first = piece->guest / b->unit_bytes;
-	uint64_t last = (piece->guest + piece->bytes - 1) / b->unit_bytes;
-	bool shared = b->unit_count > 0 && b->units[b->unit_count - 1] == first;
-	size_t slot = b->unit_count - shared;
-	int status;
-
-	if ((!shared || last > first) && (status = add_units(b, first + shared, last, err)) < 0)
-		return status;
-	if (!piece->file[QC_SIDE_NEW] && !piece->by_chain) {
-		for (size_t i = slot; i < b->unit_count; i++)
-			b->states[i] |= QC_UNIT_DIFFERS_IF_DATA;
-		b->bytes += piece->bytes;
+	if (grip->codec && grip->compression == compression)
 		return 0;
-	}
-	status = make_room((void **)&b->pieces, &b->piece_room, b->piece_count + 1, sizeof(*piece),
-			   err);
-	if (status < 0)
+	qc_codec_close(grip->codec);
+	grip->codec = NULL;
+	grip->compression = compression;
+	status = qc_codec_open(compression, &grip->codec, err);
+	return status;
+}
+
+/* Leaves the source's cluster in grip->cluster. */
+static int inflate(struct grip *grip, const struct qc_source *source, struct qc_err *err)
+{
+	size_t cluster_bytes = (size_t)source->image->geometry.cluster_bytes;
+	size_t packed_bytes = (size_t)source->packed_bytes;
+	int status;
+
+	if (grip->held.file == source->file && grip->held.at == source->at
+	    && grip->held.packed_bytes == source->packed_bytes)
+		return 0;
+	grip->held.file = NULL;
+	if ((status = grow(&grip->packed, &grip->packed_room, packed_bytes, err)) < 0
+	    || (status = grow(&grip->cluster, &grip->cluster_room, cluster_bytes, err)) < 0
+	    || (status = open_codec(grip, source->image->header.compression, err)) < 0
+	    || (status = qc_file_read(source->file, source->at, grip->packed, packed_bytes, err))
+		       < 0
+	    || (status = qc_codec_decompress(grip->codec, grip->packed, packed_bytes, grip->cluster,
+					     cluster_bytes, err))
+		       < 0)
 		return status;
-	b->pieces[b->piece_count] = *piece;
-	b->pieces[b->piece_count++].slot = slot;
-	b->bytes += piece->bytes;
+	grip->held = *source;
 	return 0;
 }
 
-bool qc_batch_is_full(const struct qc_batch *b, uint64_t guest)
-{
-	if (b->unit_count == 0 || b->units[b->unit_count - 1] == guest / b->unit_bytes)
-		return false;
-	return b->bytes >= BATCH_BYTES || b->piece_count >= BATCH_PIECES
-	       || b->unit_count >= BATCH_UNITS;
-}
-
-void qc_batch_empty(struct qc_batch *b)
-{
-	b->piece_count = 0;
-	b->unit_count = 0;
-	b->bytes = 0;
-}
-
-void qc_batch_clear(struct qc_batch *b)
-{
-	free(b->pieces);
-	free(b->units);
-	free(b->states);
-	*b = (struct qc_batch){0};
-}
-
-/* --- comparing --- */
-
-/* What the threads share. */
-struct crew {
-	struct qc_batch *batch;
-	atomic_size_t next; /* piece to be taken */
-	atomic_bool failed;
-	pthread_mutex_t lock;
-	struct qc_err err; /* of the first that failed */
-};
-
-/* One side of a piece, on its way to be compared. */
-struct shown {
-	struct qc_file_map map;
-	uint8_t *buffer;
-};
-
-/* The bytes from `from` on of one side; borrowed until the next call. */
-static int show(const struct qc_batch *b, const struct qc_piece *p, enum qc_side side,
-		uint64_t from, size_t length, struct shown *shown, const uint8_t **ret,
-		struct qc_err *err)
+/* The bytes from `from` on; borrowed until the next call. */
+static int show(struct grip *grip, const struct qc_source *source, uint64_t from, size_t length,
+		const uint8_t **ret, struct qc_err *err)
 {
 	int status = 0;
 
-	if (shown->map.base) {
-		*ret = shown->map.bytes + from;
-		return 0;
+	*ret = grip->buffer;
+	if (!source->file) {
+		memset(grip->buffer, 0, length);
+	} else if (source->packed_bytes == 0) {
+		status = qc_file_read(source->file, source->at + from, grip->buffer, length, err);
+	} else {
+		status = inflate(grip, source, err);
+		*ret = status < 0 ? NULL : grip->cluster + source->skip + from;
 	}
-	if (p->by_chain)
-		status = qc_read_layer(b->chain[side], qc_guest(p->guest + from), shown->buffer,
-				       length, err);
-	else if (p->file[side])
-		status =
-			qc_file_read(p->file[side], p->at[side] + from, shown->buffer, length, err);
-	else
-		memset(shown->buffer, 0, length);
-	*ret = shown->buffer;
 	return status;
 }
+
+/* --- both --- */
 
 /* Marks the units that differ between the two buffers, which start at `guest`. */
 static void mark(struct qc_batch *b, const struct qc_piece *p, uint64_t guest, const uint8_t *old,
@@ -169,99 +128,185 @@ static void mark(struct qc_batch *b, const struct qc_piece *p, uint64_t guest, c
 	}
 }
 
-static int compare_shown(struct qc_batch *b, const struct qc_piece *p, struct shown *shown,
+static int compare_piece(struct qc_batch *b, const struct qc_piece *p, struct hand *hand,
 			 struct qc_err *err)
 {
-	const uint8_t *old, *new;
-	int status = 0;
+	const uint8_t *old = NULL, *new = NULL;
+	int status;
 
 	for (uint64_t done = 0; done < p->bytes; done += BUFFER_BYTES) {
 		size_t now = (size_t)qc_min(BUFFER_BYTES, p->bytes - done);
 
-		if ((status = show(b, p, QC_SIDE_OLD, done, now, &shown[QC_SIDE_OLD], &old, err))
+		if ((status = show(&hand->grips[QC_SIDE_OLD], &p->source[QC_SIDE_OLD], done, now,
+				   &old, err))
 			    < 0
-		    || (status = show(b, p, QC_SIDE_NEW, done, now, &shown[QC_SIDE_NEW], &new, err))
+		    || (status = show(&hand->grips[QC_SIDE_NEW], &p->source[QC_SIDE_NEW], done, now,
+				      &new, err))
 			       < 0)
-			return status;
+			return qc_err_context(err, "comparing guest offset 0x%llx",
+					      (unsigned long long)(p->guest + done));
 		if (memcmp(old, new, now) != 0)
 			mark(b, p, p->guest + done, old, new, now);
 	}
 	return 0;
 }
 
-static int compare_piece(struct qc_batch *b, const struct qc_piece *p, uint8_t *buffers,
-			 struct qc_err *err)
-{
-	struct shown shown[QC_SIDES] = {{.buffer = buffers}, {.buffer = buffers + BUFFER_BYTES}};
-	int status;
+/* --- threads --- */
 
-	for (int i = 0; i < QC_SIDES; i++)
-		if (!p->by_chain && p->file[i] && p->bytes >= MAP_BYTES_MIN)
-			(void)qc_file_posix_map(p->file[i], p->at[i], (size_t)p->bytes,
-						&shown[i].map);
-	status = compare_shown(b, p, shown, err);
-	for (int i = 0; i < QC_SIDES; i++)
-		qc_file_posix_unmap(&shown[i].map);
-	return status;
+static void free_hand(struct hand *hand)
+{
+	for (int i = 0; hand && i < QC_SIDES; i++) {
+		qc_codec_close(hand->grips[i].codec);
+		free(hand->grips[i].buffer);
+		free(hand->grips[i].packed);
+		free(hand->grips[i].cluster);
+	}
+	free(hand);
 }
 
-/* Chains hold caches, so only one thread may read through them: `by_chain` says which pieces to take. */
-static void work(struct crew *crew, bool by_chain)
+static struct hand *new_hand(void)
 {
-	struct qc_batch *b = crew->batch;
-	uint8_t *buffers = malloc(2 * BUFFER_BYTES);
+	struct hand *hand = calloc(1, sizeof(*hand));
+
+	for (int i = 0; hand && i < QC_SIDES; i++)
+		hand->grips[i].buffer = aligned_alloc(PAGE_BYTES, BUFFER_BYTES);
+	if (hand && hand->grips[QC_SIDE_OLD].buffer && hand->grips[QC_SIDE_NEW].buffer)
+		return hand;
+	free_hand(hand);
+	return NULL;
+}
+
+/* Takes pieces [*ret_first, *ret_end) of the batch; false: there are none. With the lock held. */
+static bool take(struct qc_batch *b, size_t *ret_first, size_t *ret_end)
+{
+	uint64_t bytes = 0;
+
+	*ret_first = b->next;
+	while (b->next < b->piece_count && bytes < TAKE_BYTES && b->next - *ret_first < TAKE_PIECES)
+		bytes += b->pieces[b->next++].bytes;
+	*ret_end = b->next;
+	return *ret_end > *ret_first;
+}
+
+/* Works on the batch as long as there is something to take. With the lock held. */
+static void work(struct qc_comparer *comparer, struct hand *hand)
+{
+	struct qc_batch *b = comparer->batch;
+	size_t first, end;
 	struct qc_err err;
-	int status = buffers ? 0 : qc_fail_memory(&err);
-	size_t i = 0;
 
-	while (status == 0 && !crew->failed) {
-		size_t at = by_chain ? i++ : atomic_fetch_add(&crew->next, 1);
+	while (take(b, &first, &end)) {
+		int status = 0;
 
-		if (at >= b->piece_count)
-			break;
-		if (b->pieces[at].by_chain == by_chain)
-			status = compare_piece(b, &b->pieces[at], buffers, &err);
+		b->working++;
+		pthread_mutex_unlock(&comparer->lock);
+		for (size_t i = first; status == 0 && i < end; i++)
+			status = compare_piece(b, &b->pieces[i], hand, &err);
+		pthread_mutex_lock(&comparer->lock);
+		b->working--;
+		if (status < 0) {
+			if (!comparer->failed)
+				comparer->err = err;
+			comparer->failed = true;
+			b->next = b->piece_count;
+		}
 	}
-	free(buffers);
-	if (status == 0)
-		return;
-	pthread_mutex_lock(&crew->lock);
-	if (!crew->failed)
-		crew->err = err;
-	crew->failed = true;
-	pthread_mutex_unlock(&crew->lock);
+	if (b->working == 0)
+		pthread_cond_signal(&comparer->done);
 }
 
 static void *help(void *context)
 {
-	work(context, false);
+	struct qc_comparer *comparer = context;
+	struct hand *hand = new_hand();
+
+	pthread_mutex_lock(&comparer->lock);
+	while (hand && !comparer->quit) {
+		if (comparer->batch && comparer->batch->next < comparer->batch->piece_count)
+			work(comparer, hand);
+		else
+			pthread_cond_wait(&comparer->work, &comparer->lock);
+	}
+	pthread_mutex_unlock(&comparer->lock);
+	free_hand(hand);
 	return NULL;
 }
 
-static size_t helpers_for(const struct qc_batch *b)
+int qc_comparer_open(struct qc_comparer **ret, struct qc_err *err)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t most = qc_min(cores > 0 ? (uint64_t)cores : 1, THREADS_MAX);
+	struct qc_comparer *comparer = calloc(1, sizeof(*comparer));
 
-	return (size_t)qc_max(qc_min(most, b->bytes / BYTES_PER_THREAD_MIN), 1) - 1;
+	if (!comparer)
+		return qc_fail_memory(err);
+	comparer->own = new_hand();
+	if (!comparer->own) {
+		free(comparer);
+		return qc_fail_memory(err);
+	}
+	pthread_mutex_init(&comparer->lock, NULL);
+	pthread_cond_init(&comparer->work, NULL);
+	pthread_cond_init(&comparer->done, NULL);
+	*ret = comparer;
+	return 0;
 }
 
-int qc_batch_compare(struct qc_batch *b, struct qc_err *err)
+/* Threads begin when there is work for them; without any it only takes longer. */
+static void call_help(struct qc_comparer *comparer, uint64_t bytes)
 {
-	struct crew crew = {.batch = b, .lock = PTHREAD_MUTEX_INITIALIZER};
-	pthread_t helpers[THREADS_MAX];
-	size_t wanted = helpers_for(b), started = 0;
+	uint64_t most = qc_min(qc_crew_size(0) - 1, THREADS_MAX);
 
-	if (b->piece_count == 0)
-		return 0;
-	/* Without helpers it only takes longer. */
-	while (started < wanted && pthread_create(&helpers[started], NULL, help, &crew) == 0)
-		started++;
-	work(&crew, true);
-	work(&crew, false);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(helpers[i], NULL);
-	if (crew.failed)
-		*err = crew.err;
-	return crew.failed ? -(int)err->code : 0;
+	most = qc_min(most, bytes / TAKE_BYTES);
+	while (comparer->thread_count < most
+	       && pthread_create(&comparer->threads[comparer->thread_count], NULL, help, comparer)
+			  == 0)
+		comparer->thread_count++;
+}
+
+void qc_comparer_start(struct qc_comparer *comparer, struct qc_batch *batch)
+{
+	batch->next = 0;
+	batch->working = 0;
+	if (batch->piece_count > 0)
+		call_help(comparer, batch->bytes);
+	pthread_mutex_lock(&comparer->lock);
+	comparer->batch = batch;
+	pthread_cond_broadcast(&comparer->work);
+	pthread_mutex_unlock(&comparer->lock);
+}
+
+int qc_comparer_finish(struct qc_comparer *comparer, struct qc_err *err)
+{
+	bool failed;
+
+	pthread_mutex_lock(&comparer->lock);
+	if (comparer->batch) {
+		work(comparer, comparer->own);
+		while (comparer->batch->working > 0)
+			pthread_cond_wait(&comparer->done, &comparer->lock);
+		comparer->batch = NULL;
+	}
+	failed = comparer->failed;
+	pthread_mutex_unlock(&comparer->lock);
+	if (failed)
+		*err = comparer->err;
+	return failed ? -(int)err->code : 0;
+}
+
+void qc_comparer_close(struct qc_comparer *comparer)
+{
+	if (!comparer)
+		return;
+	pthread_mutex_lock(&comparer->lock);
+	comparer->quit = true;
+	if (comparer->batch)
+		comparer->batch->next = comparer->batch->piece_count;
+	pthread_cond_broadcast(&comparer->work);
+	pthread_mutex_unlock(&comparer->lock);
+	for (size_t i = 0; i < comparer->thread_count; i++)
+		pthread_join(comparer->threads[i], NULL);
+	pthread_cond_destroy(&comparer->done);
+	pthread_cond_destroy(&comparer->work);
+	pthread_mutex_destroy(&comparer->lock);
+	free_hand(comparer->own);
+	free(comparer);
 }

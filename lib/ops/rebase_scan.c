@@ -3,62 +3,96 @@
 
 #include "base/checked.h"
 #include "image/chain_map.h"
+#include "txn/txn_state.h"
 
 /* Long enough to be worth a call, short enough that all threads get some. */
-#define PIECE_BYTES (UINT64_C(4) << 20)
+#define PIECE_BYTES (UINT64_C(1) << 20)
 
 /* One chain and the extent of it that was looked at last: extents are only ever gone through once. */
 struct side {
 	const struct qc_layer *top;
 	struct qc_view view;
 	struct qc_chain_extent extent;
-	uint64_t from, to; /* of the extent */
-};
-
-/* What a side shows at an offset, and until where. */
-struct shown {
-	bool zero;
-	bool compressed;
-	const struct qc_layer *layer; /* unless zero */
-	uint64_t at;		      /* in its file, unless compressed */
-	uint64_t end;
+	uint64_t from, to;	 /* of the extent */
+	struct qc_source source; /* of its first byte; no file: zeroes */
 };
 
 struct scanning {
 	const struct qc_rebase_scan *scan;
 	struct side sides[QC_SIDES];
-	struct qc_batch batch;
+	const struct qc_layer *layers[QC_SIDES]; /* that were compared last, */
+	bool same_layer;			 /* and whether they are the same file */
+	struct qc_comparer *comparer;
+	struct qc_batch batches[2];
+	size_t turn;  /* the batch that is being put together; the other one is with the crew */
+	bool started; /* there is one with the crew */
 };
 
-static int look(struct side *side, uint64_t at, struct shown *ret, struct qc_err *err)
+/* --- what a side shows --- */
+
+static const struct qc_layer *layer_of(const struct side *side)
 {
-	const struct qc_chain_extent *e = &side->extent;
+	return side->extent.layer ? side->extent.layer : side->top;
+}
+
+/* Extents of compressed clusters end with their cluster, but need not begin with it. */
+static int find_packed(struct side *side, struct qc_err *err)
+{
+	const struct qc_layer *layer = layer_of(side);
+	struct qc_l2_entry entry;
+	struct qc_view view;
 	int status;
 
-	if (!side->top || at >= side->top->disk_bytes) {
-		*ret = (struct shown){.zero = true, .end = UINT64_MAX};
-		return 0;
-	}
-	if (at < side->from || at >= side->to) {
-		status = qc_chain_map(&side->view, qc_guest(at), side->top->disk_bytes - at,
-				      &side->extent, err);
-		if (status < 0)
-			return status;
-		side->from = at;
-		side->to = at + side->extent.bytes;
-	}
-	*ret = (struct shown){
-		.zero = e->zero,
-		.compressed = e->compressed,
-		.layer = e->layer ? e->layer : side->top,
-		.at = e->host.byte + (at - side->from),
-		.end = side->to,
+	qc_view_active(layer, &view);
+	if ((status = qc_map_entry(&view, qc_guest(side->from), &entry, err)) < 0)
+		return status;
+	side->source = (struct qc_source){
+		.file = layer->file,
+		.at = entry.host.byte,
+		.packed_bytes = entry.compressed_bytes,
+		.skip = qc_in_cluster(&layer->image->geometry, side->from),
+		.image = layer->image,
 	};
 	return 0;
 }
 
+/* Makes sure that the side's extent covers `at`. */
+static int look(struct side *side, uint64_t at, struct qc_err *err)
+{
+	int status;
+
+	if (at >= side->from && at < side->to)
+		return 0;
+	side->source = (struct qc_source){0};
+	side->from = at;
+	side->to = UINT64_MAX;
+	side->extent = (struct qc_chain_extent){.zero = true};
+	if (!side->top || at >= side->top->disk_bytes)
+		return 0;
+	status = qc_chain_map(&side->view, qc_guest(at), side->top->disk_bytes - at, &side->extent,
+			      err);
+	if (status < 0)
+		return status;
+	side->to = at + side->extent.bytes;
+	if (side->extent.zero)
+		return 0;
+	if (side->extent.compressed)
+		return find_packed(side, err);
+	side->source.file = qc_layer_data(layer_of(side));
+	side->source.at = side->extent.host.byte;
+	return 0;
+}
+
+static struct qc_source source_at(const struct side *side, uint64_t at)
+{
+	struct qc_source source = side->source;
+
+	*(source.packed_bytes > 0 ? &source.skip : &source.at) += at - side->from;
+	return source;
+}
+
 /* Two layers that are the same file, read the same way, hold the same for the same offset. */
-static bool same_layer(const struct qc_layer *a, const struct qc_layer *b)
+static bool is_same_file(const struct qc_layer *a, const struct qc_layer *b)
 {
 	struct qc_file_identity x, y;
 
@@ -66,62 +100,81 @@ static bool same_layer(const struct qc_layer *a, const struct qc_layer *b)
 	       && qc_file_posix_identity(b->file, &y) && x.device == y.device && x.inode == y.inode;
 }
 
-static bool known_to_be_same(const struct shown *old, const struct shown *new)
+static bool known_to_be_same(struct scanning *s)
 {
-	if (old->zero || new->zero)
-		return old->zero && new->zero;
-	return same_layer(old->layer, new->layer);
+	const struct side *old = &s->sides[QC_SIDE_OLD], *new = &s->sides[QC_SIDE_NEW];
+
+	if (!old->source.file || !new->source.file)
+		return !old->source.file && !new->source.file;
+	if (s->layers[QC_SIDE_OLD] != layer_of(old) || s->layers[QC_SIDE_NEW] != layer_of(new)) {
+		s->layers[QC_SIDE_OLD] = layer_of(old);
+		s->layers[QC_SIDE_NEW] = layer_of(new);
+		s->same_layer = is_same_file(layer_of(old), layer_of(new));
+	}
+	return s->same_layer;
 }
 
-static int flush(struct scanning *s, struct qc_err *err)
-{
-	const struct qc_rebase_scan *scan = s->scan;
-	int status;
+/* --- batches --- */
 
-	if (scan->stop && *scan->stop)
-		return qc_fail(err, QC_E_INTERRUPTED, "interrupted");
-	if (s->batch.unit_count == 0)
+/* Has the batch with the crew finished. */
+static int finish(struct scanning *s, struct qc_err *err)
+{
+	if (!s->started)
 		return 0;
-	if ((status = qc_batch_compare(&s->batch, err)) == 0)
-		status = scan->take(scan->context, &s->batch, err);
-	qc_batch_empty(&s->batch);
+	s->started = false;
+	return qc_comparer_finish(s->comparer, err);
+}
+
+/* Hands the batch to the crew, and what that had before to the caller while it is at work. */
+static int turn_over(struct scanning *s, struct qc_err *err)
+{
+	struct qc_batch *filled = &s->batches[s->turn], *done = &s->batches[!s->turn];
+	const volatile sig_atomic_t *stop = s->scan->txn->options.stop;
+	int status = finish(s, err);
+
+	if (status < 0)
+		return status;
+	if (stop && *stop)
+		return qc_fail(err, QC_E_INTERRUPTED, "interrupted");
+	qc_comparer_start(s->comparer, filled);
+	s->started = true;
+	s->turn = !s->turn;
+	if (done->unit_count > 0)
+		status = s->scan->take(s->scan->context, done, err);
+	qc_batch_empty(done);
 	return status;
 }
 
-static int add_piece(struct scanning *s, uint64_t at, uint64_t end, const struct shown *old,
-		     const struct shown *new, struct qc_err *err)
+static int add_piece(struct scanning *s, uint64_t at, uint64_t end, struct qc_err *err)
 {
 	struct qc_piece piece = {
 		.guest = at,
 		.bytes = end - at,
-		.file = {old->zero ? NULL : qc_layer_data(old->layer),
-			 new->zero ? NULL : qc_layer_data(new->layer)},
-		.at = {old->at, new->at},
-		.by_chain = !new->zero && (old->compressed || new->compressed),
+		.source = {source_at(&s->sides[QC_SIDE_OLD], at),
+			   source_at(&s->sides[QC_SIDE_NEW], at)},
 	};
 	int status = 0;
 
-	if (qc_batch_is_full(&s->batch, at))
-		status = flush(s, err);
-	return status < 0 ? status : qc_batch_add(&s->batch, &piece, err);
+	if (qc_batch_is_full(&s->batches[s->turn], at))
+		status = turn_over(s, err);
+	return status < 0 ? status : qc_batch_add(&s->batches[s->turn], &piece, err);
 }
 
 /* A part of the disk that the image does not hold. */
-static int scan_hole(struct scanning *s, uint64_t at, uint64_t end, struct qc_err *err)
+static int scan_gap(struct scanning *s, uint64_t at, uint64_t end, struct qc_err *err)
 {
+	struct side *old = &s->sides[QC_SIDE_OLD], *new = &s->sides[QC_SIDE_NEW];
 	int status = 0;
 
 	while (status == 0 && at < end) {
-		struct shown old, new;
 		uint64_t to;
 
-		if ((status = look(&s->sides[QC_SIDE_OLD], at, &old, err)) < 0
-		    || (status = look(&s->sides[QC_SIDE_NEW], at, &new, err)) < 0)
+		if ((status = look(old, at, err)) < 0 || (status = look(new, at, err)) < 0)
 			break;
-		to = qc_min(end, qc_min(old.end, new.end));
-		if (!known_to_be_same(&old, &new)) {
+		to = qc_min(end, qc_min(old->to, new->to));
+		if (!known_to_be_same(s)) {
 			to = qc_min(to, qc_align_down(at, PIECE_BYTES) + PIECE_BYTES);
-			status = add_piece(s, at, to, &old, &new, err);
+			status = add_piece(s, at, to, err);
 		}
 		at = to;
 	}
@@ -130,41 +183,42 @@ static int scan_hole(struct scanning *s, uint64_t at, uint64_t end, struct qc_er
 
 static int scan_all(struct scanning *s, struct qc_err *err)
 {
-	const struct qc_view *view = s->scan->view;
-	struct qc_extent extent;
-	int status = 0;
+	uint64_t from, to;
+	int status;
 
-	for (uint64_t at = 0; status == 0 && at < view->disk_bytes; at += extent.bytes) {
-		status = qc_map_layer(view, qc_guest(at), view->disk_bytes - at, &extent, err);
+	for (;;) {
+		status = qc_fill_next(s->scan->txn, &from, &to, err);
 		if (status < 0)
 			return status;
-		if (extent.kind == QC_EXTENT_UNALLOCATED)
-			status = scan_hole(s, at, at + extent.bytes, err);
-		if (s->scan->stop && *s->scan->stop)
-			return qc_fail(err, QC_E_INTERRUPTED, "interrupted");
+		if (from == to)
+			break;
+		if ((status = scan_gap(s, from, to, err)) < 0)
+			return status;
 	}
-	return status < 0 ? status : flush(s, err);
+	/* The last two batches. */
+	if ((status = turn_over(s, err)) < 0 || (status = turn_over(s, err)) < 0)
+		return status;
+	return finish(s, err);
 }
 
 int qc_rebase_scan(const struct qc_rebase_scan *scan, struct qc_err *err)
 {
-	struct scanning s = {
-		.scan = scan,
-		.batch =
-			{
-				.unit_bytes = scan->view->image->geometry.subcluster_bytes,
-				.disk_bytes = scan->view->disk_bytes,
-			},
-	};
+	const struct qc_geometry *g = scan->txn->geometry;
+	struct scanning s = {.scan = scan};
 	int status;
 
 	for (int i = 0; i < QC_SIDES; i++) {
+		s.batches[i].unit_bytes = g->subcluster_bytes;
+		s.batches[i].cluster_bytes = g->cluster_bytes;
 		s.sides[i].top = scan->chain[i];
-		s.batch.chain[i] = scan->chain[i];
 		if (scan->chain[i])
 			qc_view_active(scan->chain[i], &s.sides[i].view);
 	}
-	status = scan_all(&s, err);
-	qc_batch_clear(&s.batch);
+	status = qc_comparer_open(&s.comparer, err);
+	if (status == 0)
+		status = scan_all(&s, err);
+	qc_comparer_close(s.comparer);
+	qc_batch_clear(&s.batches[0]);
+	qc_batch_clear(&s.batches[1]);
 	return status;
 }

@@ -6,18 +6,19 @@
  */
 #pragma once
 
-#include <signal.h>
-
 #include "base/err.h"
-#include "image/map.h"
+#include "image/chain.h"
 #include "ops/rebase_compare.h"
+#include "txn/fill.h"
 
 struct qc_rebase_scan {
-	const struct qc_view *view; /* the image's own tables; what is below it is not looked at */
+	struct qc_txn *txn; /* with a fill open: its gaps are what is looked at */
 	const struct qc_layer *chain[QC_SIDES]; /* NULL: none */
-	const volatile sig_atomic_t *stop;	/* NULL or: QC_E_INTERRUPTED once it is not 0 */
 
-	/* Called for every batch of units that may differ, in the order of the disk. */
+	/*
+	 * Called for every batch of units that may differ, in the order of the disk, while others
+	 * compare the next one: it may read through the old chain, and put what is to be filled.
+	 */
 	int (*take)(void *context, const struct qc_batch *batch, struct qc_err *err);
 	void *context;
 };

@@ -4,22 +4,7 @@
 # shellcheck shell=bash disable=SC2154
 
 load ../../support/cli
-
-# Two raw bases that agree in part: data, zeroes and holes, and one is longer than the other.
-make_bases() {
-	truncate -s 2M old.raw
-	qemu-io -f raw -c "write -q -P 1 0 700k" -c "write -q -P 2 1M 600k" old.raw
-	cp old.raw new.raw
-	truncate -s 3M new.raw
-	qemu-io -f raw -c "write -q -P 3 100k 3k" -c "write -q -P 0 300k 200k" \
-		-c "write -q -P 4 800k 100k" -c "write -q -P 5 1900k 500k" new.raw
-	qemu-img convert -f raw -O qcow2 old.raw old.qcow2
-	qemu-img convert -c -f raw -O qcow2 -o cluster_size=32k new.raw new.qcow2
-}
-
-format_of() { # BASE
-	if [[ $1 == *.raw ]]; then echo raw; else echo qcow2; fi
-}
+load bases
 
 make_disk() { # BASE OPTIONS SIZE
 	rm -f disk.qcow2
@@ -216,20 +201,6 @@ refuses() { # STATUS WORDS ARGUMENT...
 	unchanged disk.qcow2 succeeds rebase -n -b new.raw -F raw disk.qcow2
 	unchanged disk.qcow2 succeeds rebase -n --output=json -b "" disk.qcow2
 	json '.committed == false and ."bytes-copied" > 1000000 and (has("backing-filename") | not)'
-}
-
-@test "snapshots that would change are named and keep the image as it is" {
-	make_bases
-	make_disk old.raw cluster_size=64k 2M
-	qemu-img snapshot -c "first one" disk.qcow2
-	qemu-img snapshot -c two disk.qcow2
-	refuses 1 "'first one', 'two'" -b new.raw -F raw
-	refuses 1 "--ignore-snapshots" -b ""
-	keeps_contents -b old.qcow2 -F qcow2
-	keeps_contents --ignore-snapshots -b new.raw -F raw
-	make_disk old.raw cluster_size=64k 2M
-	qemu-img snapshot -c one disk.qcow2
-	keeps_contents -u -b ./old.raw -F raw
 }
 
 @test "a result in words" {

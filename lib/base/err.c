@@ -90,3 +90,10 @@ int qc_err_context(struct qc_err *err, const char *format, ...)
 	}
 	return -(int)err->code;
 }
+
+int qc_err_outcome_unknown(struct qc_err *err)
+{
+	err->code = QC_E_OUTCOME_UNKNOWN;
+	return qc_err_context(err, "the outcome of the commit is unknown; the image is exactly the "
+				   "old or exactly the new one");
+}

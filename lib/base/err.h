@@ -52,6 +52,12 @@ int qc_fail(struct qc_err *err, enum qc_code code, const char *format, ...)
 int qc_fail_errno(struct qc_err *err, int errnum, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Makes of the failure of a last sync, on which it depends whether what was done stays, an error of
+ * its own: QC_E_OUTCOME_UNKNOWN, with the same words everywhere.
+ */
+int qc_err_outcome_unknown(struct qc_err *err);
+
 /* "out of memory", the same words everywhere. */
 int qc_fail_memory(struct qc_err *err);
 

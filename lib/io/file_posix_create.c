@@ -231,7 +231,9 @@ int qc_file_posix_publish(struct qc_file *file, const char *path, bool replace, 
 		if (publish_over(p, name) < 0)
 			return qc_fail_errno(err, errno, "cannot replace the old file");
 	}
-	if (!p->no_sync && fsync(p->folder_fd) < 0)
-		return qc_fail_errno(err, errno, "complete and in place, but sync of its folder");
+	if (!p->no_sync && fsync(p->folder_fd) < 0) {
+		qc_fail_errno(err, errno, "sync of the folder");
+		return qc_err_outcome_unknown(err); /* which file a crash leaves there */
+	}
 	return 0;
 }

@@ -15,13 +15,6 @@ int qc_flip_is(struct qc_file *file, const uint8_t sector[QC_SECTOR_BYTES], bool
 	return 0;
 }
 
-static int fail_unknown(struct qc_err *err)
-{
-	err->code = QC_E_OUTCOME_UNKNOWN;
-	return qc_err_context(err, "the outcome of the commit is unknown; the image is exactly the "
-				   "old or exactly the new one");
-}
-
 int qc_flip(struct qc_file *file, const uint8_t now[QC_SECTOR_BYTES],
 	    const uint8_t next[QC_SECTOR_BYTES], struct qc_err *err)
 {
@@ -32,7 +25,7 @@ int qc_flip(struct qc_file *file, const uint8_t now[QC_SECTOR_BYTES],
 		/* A write that was refused as a whole changed nothing; any other might have. */
 		if (qc_flip_is(file, now, &untouched, &ignored) == 0 && untouched)
 			return qc_err_context(err, "header");
-		return fail_unknown(err);
+		return qc_err_outcome_unknown(err);
 	}
-	return qc_file_sync(file, QC_SYNC_DATA, err) < 0 ? fail_unknown(err) : 0;
+	return qc_file_sync(file, QC_SYNC_DATA, err) < 0 ? qc_err_outcome_unknown(err) : 0;
 }

@@ -67,6 +67,20 @@ static void a_line_stays_a_line(void **state)
 	assert_string_equal(err.text, "c?d: a????b");
 }
 
+static void an_unknown_outcome_has_its_code_and_its_words(void **state)
+{
+	struct qc_err err;
+
+	(void)state;
+	qc_fail_errno(&err, EIO, "sync");
+	assert_int_equal(qc_err_outcome_unknown(&err), -QC_E_OUTCOME_UNKNOWN);
+	assert_int_equal(err.code, QC_E_OUTCOME_UNKNOWN);
+	assert_int_equal(err.os_errno, EIO);
+	assert_string_equal(err.text,
+			    "the outcome of the commit is unknown; the image is exactly the old or "
+			    "exactly the new one: sync: Input/output error");
+}
+
 static void overlong_text_is_cut_and_stays_terminated(void **state)
 {
 	char longest[2000];
@@ -94,6 +108,7 @@ int main(void)
 		cmocka_unit_test(codes_follow_from_errno),
 		cmocka_unit_test(context_goes_in_front_and_keeps_the_code),
 		cmocka_unit_test(a_line_stays_a_line),
+		cmocka_unit_test(an_unknown_outcome_has_its_code_and_its_words),
 		cmocka_unit_test(overlong_text_is_cut_and_stays_terminated),
 	};
 

@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include "crash/must.h"
+#include "outside/faults.h"
+#include "outside/figures.h"
 #include "outside/kills.h"
 #include "outside/trace.h"
 
 struct options {
 	bool full;
 	const char *only, *folder;
+	const char *part; /* kills, faults, records; NULL: all */
 };
 
 struct count {
@@ -32,6 +35,39 @@ static void each_scene(const struct options *o, struct count *count,
 	}
 }
 
+static bool is_chosen(const struct options *o, const char *part)
+{
+	return !o->part || strcmp(o->part, part) == 0;
+}
+
+static int run_all(const struct options *o)
+{
+	struct count count = {0};
+	bool compared = true;
+
+	if (is_chosen(o, "kill"))
+		each_scene(o, &count, kills_run);
+	if (is_chosen(o, "fail"))
+		each_scene(o, &count, faults_run);
+	if (is_chosen(o, "record")) {
+		figures_control(o->folder) ? count.passed++ : count.failed++;
+		each_scene(o, &count, figures_run);
+	}
+	if (o->full && is_chosen(o, "compare"))
+		compared = figures_compare(o->only, o->folder);
+	printf("%u passed, %u failed\n", count.passed, count.failed + !compared);
+	return count.failed || !compared ? 1 : 0;
+}
+
+/* What the scenes' scripts are told by the environment. */
+static bool find_programs(void)
+{
+	if (getenv("QCOWTOOL") && getenv("INTERRUPTED"))
+		return true;
+	fprintf(stderr, "QCOWTOOL and INTERRUPTED must be the absolute paths of those programs\n");
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -41,11 +77,10 @@ int main(int argc, char **argv)
 		{0},
 	};
 	struct options o = {.folder = P_tmpdir};
-	struct count count = {0};
 	const char *why;
 	int key;
 
-	while ((key = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
+	while ((key = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (key == 'f')
 			o.full = true;
 		else if (key == 'o')
@@ -55,12 +90,17 @@ int main(int argc, char **argv)
 		else
 			return 64;
 	}
+	if (optind < argc)
+		o.part = argv[optind++];
+	if (optind < argc || !find_programs()) {
+		fprintf(stderr, "usage: outside [--full] [--only PART-OF-NAME] [--folder FOLDER] "
+				"[kill|fail|record|compare]\n");
+		return 64;
+	}
 	why = trace_refusal();
 	if (why) {
 		printf("ok outside # skip %s\n0 passed, 0 failed\n", why);
 		return 0;
 	}
-	each_scene(&o, &count, kills_run);
-	printf("%u passed, %u failed\n", count.passed, count.failed);
-	return count.failed || !count.passed;
+	return run_all(&o);
 }

@@ -95,9 +95,10 @@ static const char functions[] =
 	"}\n"
 	/* A disk of 1 MiB on top of one.raw; two.raw is another base. */
 	"make_chain() {\n"
-	"	head -c 1M /dev/zero | tr '\\0' a >one.raw\n"
+	"	head -c 200000 /dev/zero | tr '\\0' a >one.raw\n"
 	"	cp one.raw two.raw\n"
-	"	head -c 40000 /dev/zero | dd of=two.raw bs=1000 seek=100 conv=notrunc status=none\n"
+	"	truncate -s 1M one.raw two.raw\n"
+	"	head -c 40000 /dev/zero | dd of=two.raw bs=1000 seek=90 conv=notrunc status=none\n"
 	"	qemu-img create -q -f qcow2 -o \"$1\" -b one.raw -F raw disk.qcow2\n"
 	"	io -c 'write -q -P 1 0 64k' -c 'write -q -P 2 130k 9k'\n"
 	"}\n"

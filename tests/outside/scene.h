@@ -16,7 +16,8 @@ struct scene {
 	const char *command; /* what follows `qcowtool` on the command line, as a shell reads it */
 	const char *rival;   /* a command of QEMU's that does the same; NULL: none is compared */
 	const char *image;   /* NULL: disk.qcow2 */
-	bool many_commits;   /* a command that fails may have done a part of the work */
+	bool replaces;	     /* by a new file, instead of changing the image */
+	bool in_steps;	     /* a command that fails may have done a part of the work */
 };
 
 extern const struct scene scenes[];

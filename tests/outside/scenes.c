@@ -75,17 +75,20 @@ const struct scene scenes[] = {
 		.name = "create",
 		.prepare = "true",
 		.command = "create -q disk.qcow2 1M",
+		.replaces = true,
 	},
 	{
 		.name = "create over another",
 		.prepare = SMALL,
 		.command = "create -q --force disk.qcow2 2M",
+		.replaces = true,
 	},
 	{
 		.name = "create over another, preallocated",
 		.prepare = SMALL,
 		.command =
 			"create -q --force -o preallocation=full,cluster_size=4k disk.qcow2 256k",
+		.replaces = true,
 	},
 	{
 		.name = "snapshot create",
@@ -147,7 +150,7 @@ const struct scene scenes[] = {
 		.name = "decompress, batches",
 		.prepare = SNAPSHOT,
 		.command = "decompress -q -j1 --batch=16k disk.qcow2",
-		.many_commits = true,
+		.in_steps = true,
 	},
 	{
 		.name = "check -r leaks",
@@ -168,16 +171,25 @@ const struct scene scenes[] = {
 		.name = "recover, before the commit",
 		.prepare = SMALL "; \"$INTERRUPTED\" disk.qcow2 before",
 		.command = "recover -q disk.qcow2",
+		.in_steps = true,
 	},
 	{
 		.name = "recover, after the commit",
 		.prepare = SMALL "; \"$INTERRUPTED\" disk.qcow2 after",
 		.command = "recover -q disk.qcow2",
+		.in_steps = true,
+	},
+	{
+		.name = "write, after a crash",
+		.prepare = SMALL "; \"$INTERRUPTED\" disk.qcow2 after",
+		.command = "write -q disk.qcow2 --at=6k --fill=0x77:20k",
+		.in_steps = true,
 	},
 	{
 		.name = "recover, torn header",
-		.prepare = SMALL "; \"$INTERRUPTED\" disk.qcow2 torn-70",
+		.prepare = SMALL "; \"$INTERRUPTED\" disk.qcow2 torn-48",
 		.command = "recover -q disk.qcow2",
+		.in_steps = true,
 	},
 };
 const size_t scene_count = sizeof(scenes) / sizeof(scenes[0]);

@@ -76,7 +76,7 @@ static void kill_all(struct tracer *t)
 	kill(t->root, SIGKILL);
 }
 
-/* Where the program's file lies; false: nowhere below the folder. */
+/* Where the program's file lies; false: it is neither the folder nor below it. */
 static bool find_path(const struct tracer *t, struct trace_call *call)
 {
 	size_t length = strlen(t->run->folder);
@@ -86,7 +86,8 @@ static bool find_path(const struct tracer *t, struct trace_call *call)
 	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)call->thread, call->fd);
 	n = readlink(link, call->path, sizeof(call->path) - 1);
 	call->path[n < 0 ? 0 : n] = '\0';
-	return strncmp(call->path, t->run->folder, length) == 0 && call->path[length] == '/';
+	return strncmp(call->path, t->run->folder, length) == 0
+	       && (call->path[length] == '/' || call->path[length] == '\0');
 }
 
 static bool is_watched(const struct tracer *t, struct trace_call *call)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "crash/buffer_file.h"
@@ -23,6 +24,7 @@ struct figures {
 	uint64_t torn, leaked, corrupt, lost; /* what should be 0 */
 	uint64_t looked;		      /* at, by the slow judge too */
 	uint64_t guests;		      /* went on with a state */
+	uint64_t referee;		      /* looks by qemu-img at a state that is not sound */
 	uint64_t disagreed;		      /* the judges; or a guest met something else */
 };
 
@@ -32,7 +34,7 @@ struct run {
 	struct seen old, new;
 	bool sound;	     /* old and new both */
 	size_t success_from; /* a crash after so many operations may follow the program's success */
-	uint64_t look_every, guest_every;
+	uint64_t look_every, guest_every, referee_every;
 	struct content guest_old, guest_new; /* what a guest makes of them */
 	struct figures sum;
 };
@@ -76,6 +78,36 @@ static void go_on(struct run *run, const struct state *s, bool is_new)
 		run->sum.disagreed++;
 }
 
+/* Whether `qemu-img check` sees leaks or corruptions of the state just as our check does. */
+static bool referee_agrees_with(const struct run *run, const struct state *s,
+				const struct content *content)
+{
+	const char *argv[] = {"qemu-img", "check", "-q", "-f", "qcow2", "state", NULL};
+	char path[LAB_PATH_BYTES + 8];
+	FILE *file;
+	int said;
+
+	snprintf(path, sizeof(path), "%s/state", run->lab->run);
+	file = fopen(path, "wbe");
+	must(file && fwrite(s->bytes, 1, (size_t)s->size, file) == s->size && fclose(file) == 0);
+	said = run_program(run->lab->run, argv, NULL);
+	unlink(path);
+	if (!content->readable || content->corruptions > 0)
+		return said == 2 || said == 1; /* found some, or could not even look */
+	return said == (content->leaks > 0 ? 3 : 0);
+}
+
+/* Of what is neither, or not sound; *counter is how often that was found. */
+static void count_bad(struct run *run, const struct state *s, const struct seen *now,
+		      uint64_t *counter)
+{
+	++*counter;
+	if (run->referee_every && *counter % run->referee_every == 0) {
+		run->sum.referee++;
+		run->sum.disagreed += !referee_agrees_with(run, s, &now->content);
+	}
+}
+
 /* Not a version bit for bit: what is it to a reader? */
 static void judge_slowly(struct run *run, const struct state *s, const struct crash_spec *spec)
 {
@@ -86,13 +118,13 @@ static void judge_slowly(struct run *run, const struct state *s, const struct cr
 	if (seen_same(&now, &run->new))
 		f->new ++;
 	else if (seen_same(&now, &run->old))
-		run->sum.differ && spec->durable >= run->success_from ? f->lost++ : f->old++;
+		f->differ && spec->durable >= run->success_from ? f->lost++ : f->old++;
 	else if (!now.content.readable || now.content.corruptions > run->old.content.corruptions)
-		f->corrupt++;
+		count_bad(run, s, &now, &f->corrupt);
 	else if (now.content.leaks > run->old.content.leaks)
-		f->leaked++;
+		count_bad(run, s, &now, &f->leaked);
 	else
-		f->torn++;
+		count_bad(run, s, &now, &f->torn);
 }
 
 static bool judge(void *context, struct state *s, const struct crash_spec *spec)
@@ -188,8 +220,10 @@ static const char *measure(const struct scene *scene, const char *folder, bool r
 		wrong = "the program failed";
 	if (!wrong) {
 		prepare(&run, full);
-		if (rival)
-			run.look_every = run.guest_every = 0;
+		if (rival) {
+			run.guest_every = 0;
+			run.referee_every = 10;
+		}
 		enumerate(&run, full);
 		*ret = run.sum;
 	}
@@ -223,13 +257,14 @@ bool figures_run(const struct scene *scene, const char *folder, bool full)
 
 /* --- the comparison --- */
 
-static bool print_row(const struct scene *scene, const char *folder, bool rival)
+static bool print_row(const struct scene *scene, const char *folder, bool rival,
+		      struct figures *sum)
 {
 	struct figures f = {0};
 	const char *wrong = measure(scene, folder, rival, true, &f);
 
-	if (wrong) {
-		fprintf(stderr, "# %s: %s\n", scene->name, wrong);
+	if (wrong || f.disagreed > 0) {
+		printf("# %s: %s\n", scene->name, wrong ? wrong : "the judges disagree");
 		return false;
 	}
 	printf("| %s | %s | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64 " | %" PRIu64
@@ -237,19 +272,28 @@ static bool print_row(const struct scene *scene, const char *folder, bool rival)
 	       rival ? "" : scene->name, rival ? "QEMU" : "qcowtool", f.changes, f.syncs, f.states,
 	       f.torn, f.leaked, f.corrupt, f.lost);
 	fflush(stdout);
+	sum->states += f.states;
+	sum->guests += f.guests;
+	sum->referee += f.referee;
 	return true;
 }
 
 bool figures_compare(const char *only, const char *folder)
 {
+	struct figures sum = {0};
 	bool ok = true;
 
 	printf("| operation | program | changes | syncs | states | torn | leaked | corrupt | lost |\n"
 	       "|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
-	for (size_t i = 0; i < scene_count; i++)
-		if (scenes[i].rival && (!only || strstr(scenes[i].name, only)))
-			ok = print_row(&scenes[i], folder, false)
-			     && print_row(&scenes[i], folder, true) && ok;
+	for (size_t i = 0; i < scene_count; i++) {
+		if (!scenes[i].rival || (only && !strstr(scenes[i].name, only)))
+			continue;
+		ok = print_row(&scenes[i], folder, false, &sum) && ok;
+		ok = print_row(&scenes[i], folder, true, &sum) && ok;
+	}
+	printf("%" PRIu64 " states; a guest went on with %" PRIu64
+	       " of qcowtool's, and qemu-img check looked at %" PRIu64 " of QEMU's bad ones\n",
+	       sum.states, sum.guests, sum.referee);
 	return ok;
 }
 

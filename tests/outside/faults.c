@@ -207,7 +207,7 @@ static size_t fail_everywhere(const struct lab *lab, bool full, struct sum *sum)
 	return at;
 }
 
-bool faults_run(const struct scene *scene, const char *folder, bool full)
+bool faults_run(const struct scene *scene, const char *folder, bool full, uint64_t *all)
 {
 	struct sum sum = {0};
 	struct lab lab;
@@ -223,6 +223,7 @@ bool faults_run(const struct scene *scene, const char *folder, bool full)
 	       ok ? "ok" : "not ok", scene->name, calls, sum.faults, sum.done, sum.failed,
 	       sum.unknown, sum.after.finished, sum.after.referee);
 	fflush(stdout);
+	*all += sum.faults;
 	lab_close(&lab);
 	return ok;
 }

@@ -232,7 +232,7 @@ static const char *measure(const struct scene *scene, const char *folder, bool r
 	return wrong;
 }
 
-bool figures_run(const struct scene *scene, const char *folder, bool full)
+bool figures_run(const struct scene *scene, const char *folder, bool full, uint64_t *all)
 {
 	struct figures f = {0};
 	const char *wrong;
@@ -252,6 +252,7 @@ bool figures_run(const struct scene *scene, const char *folder, bool full)
 	       : f.disagreed ? ": and some met something else"
 			     : "");
 	fflush(stdout);
+	*all += f.states;
 	return ok;
 }
 

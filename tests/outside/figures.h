@@ -3,14 +3,15 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "outside/scene.h"
 
 /*
  * Enumerates all crashes of the scene's command. Says "ok ..." or what is wrong: each state must be
- * the old or the new image, and stay so when a guest goes on with it.
+ * the old or the new image, and stay so when a guest goes on with it. *all grows by the states.
  */
-bool figures_run(const struct scene *scene, const char *folder, bool full);
+bool figures_run(const struct scene *scene, const char *folder, bool full, uint64_t *all);
 
 /* Prints the same of both programs as a table, for scenes whose name holds `only` (NULL: all). */
 bool figures_compare(const char *only, const char *folder);

@@ -130,7 +130,7 @@ static size_t kill_everywhere(const struct lab *lab, bool full, struct sum *sum)
 	return calls;
 }
 
-bool kills_run(const struct scene *scene, const char *folder, bool full)
+bool kills_run(const struct scene *scene, const char *folder, bool full, uint64_t *all)
 {
 	struct sum sum = {0};
 	struct lab lab;
@@ -148,6 +148,7 @@ bool kills_run(const struct scene *scene, const char *folder, bool full)
 	       ok ? "ok" : "not ok", scene->name, calls, sum.kills, sum.after.old, sum.after.new,
 	       sum.after.finished, sum.after.referee);
 	fflush(stdout);
+	*all += sum.kills;
 	lab_close(&lab);
 	return ok;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Real programs under observation: killed, failed and recorded at each system call that counts. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,16 +24,21 @@ struct count {
 };
 
 static void each_scene(const struct options *o, struct count *count,
-		       bool (*run)(const struct scene *scene, const char *folder, bool full))
+		       bool (*run)(const struct scene *scene, const char *folder, bool full,
+				   uint64_t *all),
+		       const char *what)
 {
+	uint64_t all = 0;
+
 	for (size_t i = 0; i < scene_count; i++) {
 		if (o->only && !strstr(scenes[i].name, o->only))
 			continue;
-		if (run(&scenes[i], o->folder, o->full))
+		if (run(&scenes[i], o->folder, o->full, &all))
 			count->passed++;
 		else
 			count->failed++;
 	}
+	printf("# %" PRIu64 " %s\n", all, what);
 }
 
 static bool is_chosen(const struct options *o, const char *part)
@@ -46,12 +52,12 @@ static int run_all(const struct options *o)
 	bool compared = true;
 
 	if (is_chosen(o, "kill"))
-		each_scene(o, &count, kills_run);
+		each_scene(o, &count, kills_run, "kills");
 	if (is_chosen(o, "fail"))
-		each_scene(o, &count, faults_run);
+		each_scene(o, &count, faults_run, "failures");
 	if (is_chosen(o, "record")) {
 		figures_control(o->folder) ? count.passed++ : count.failed++;
-		each_scene(o, &count, figures_run);
+		each_scene(o, &count, figures_run, "states");
 	}
 	if (o->full && is_chosen(o, "compare"))
 		compared = figures_compare(o->only, o->folder);

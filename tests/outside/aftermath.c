@@ -61,7 +61,7 @@ static const char *run_again(const struct lab *lab, struct aftermath *sum)
 		return "the command, run again, fails";
 	seen_at(lab->image, &after);
 	if (!seen_same(&lab->new, &after)
-	    || after.compressed_clusters != lab->new.compressed_clusters)
+	    || after.content.compressed != lab->new.content.compressed)
 		return complaint("the command, run again, ends elsewhere", &after);
 	sum->finished++;
 	return NULL;

@@ -7,25 +7,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "check/check.h"
 #include "image/chain.h"
 #include "io/file_posix.h"
-
-static void ignore(void *context, const struct qc_finding *finding)
-{
-	(void)context, (void)finding;
-}
-
-static uint64_t count_compressed(struct qc_file *file)
-{
-	const struct qc_finding_sink sink = {ignore, NULL};
-	const struct qc_check_options options = {.jobs = 1};
-	struct qc_check_result result;
-	struct qc_err err;
-
-	return qc_check_run(file, &options, &sink, &result, &err) < 0 ? 0
-								      : result.compressed_clusters;
-}
 
 void seen_in(struct qc_file *file, const char *path, struct seen *ret)
 {
@@ -44,7 +27,6 @@ void seen_in(struct qc_file *file, const char *path, struct seen *ret)
 			XXH64(layer.image->backing_name, strlen(layer.image->backing_name), 1);
 	if (qc_chain_open_backing(layer.image, path, &how, &layer.backing, &err) == 0) {
 		content_of_layer(&layer, &ret->content);
-		ret->compressed_clusters = count_compressed(file);
 		qc_layer_close(layer.backing);
 	} else {
 		content_of(file, &ret->content);

@@ -11,7 +11,6 @@ struct seen {
 	bool there; /* the file exists; if not, all that follows is zero */
 	struct content content;
 	uint64_t backing; /* a digest of the name of the backing file; 0: none */
-	uint64_t compressed_clusters;
 };
 
 void seen_at(const char *path, struct seen *ret);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crash/buffer_file.h"
+#include "crash/marks.h"
 #include "crash/must.h"
 #include "crash/save.h"
 
@@ -44,6 +45,15 @@ static void expect_sound(const struct campaign *c)
 	}
 }
 
+static void expect_marks(struct campaign *c)
+{
+	for (size_t i = 1; c->image->watched && i < c->version_count; i++)
+		if (!marks_are_right(&c->versions[i - 1], &c->versions[i])) {
+			printf("# %s: commit %zu is not marked in a bitmap\n", c->name, i);
+			c->tally->disagreed++;
+		}
+}
+
 void campaign_open(struct campaign *c, const struct image_kind *image, const struct edit_kind *edit)
 {
 	struct image_bytes done = {0};
@@ -58,6 +68,7 @@ void campaign_open(struct campaign *c, const struct image_kind *image, const str
 	find_versions(c);
 	must(c->version_count > 1 || edit->verb == VERB_RECOVER);
 	expect_sound(c);
+	expect_marks(c);
 }
 
 void campaign_close(struct campaign *c)

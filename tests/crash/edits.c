@@ -66,9 +66,13 @@ static bool steps_fit(const struct edit_kind *edit, const struct image_kind *kin
 {
 	if (kind->damage != DAMAGE_NONE || kind->interrupted != INTERRUPTED_NO)
 		return false;
-	/* Snapshots of version 2 do not know their size, and dirty bitmaps would have to grow too. */
+	/* Snapshots of version 2 do not know their size. */
 	if (edit->grows)
-		return (kind->version >= 3 || !kind->snapshots) && !kind->bitmap && !kind->backing;
+		return (kind->version >= 3 || !kind->snapshots) && !kind->backing;
+	/* A snapshot cannot be applied beside a bitmap that has to tell what changed. */
+	for (const struct edit_step *s = edit->steps; s->what != STEP_END; s++)
+		if (s->what == STEP_APPLY && kind->watched)
+			return false;
 	switch (edit->steps[0].what) {
 	case STEP_CREATE:
 		return kind->refcount_order > 0; /* nothing can be shared where counts end at 1 */

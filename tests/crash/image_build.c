@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "crash/must.h"
 #include "crash/scenario.h"
+#include "format/bitmap_directory.h"
 #include "format/l1_entry.h"
 #include "format/l2_entry.h"
 #include "support/image_builder.h"
@@ -249,8 +250,10 @@ void image_kind_build(const struct image_kind *kind, struct image_bytes *ret)
 		fill_disk(&s);
 	}
 	take_snapshots(&s);
-	if (kind->bitmap)
+	if (kind->bitmap || kind->watched)
 		builder_bitmap(s.b, "kept", 16, 0);
+	if (kind->watched)
+		builder_bitmap(s.b, "watch", 9, QC_BITMAP_AUTO);
 	builder_finish(s.b, &bytes, &length);
 	soil(s.b, bytes, length);
 	damage(&s, length);

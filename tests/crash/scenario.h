@@ -32,7 +32,9 @@ struct image_kind {
 	uint32_t version, cluster_bits, refcount_order;
 	uint32_t clusters; /* of the disk */
 	uint32_t snapshots;
-	bool extended_l2, compressed, zstd, bitmap, autoclear;
+	bool extended_l2, compressed, zstd, autoclear;
+	bool bitmap;   /* a dirty bitmap that is disabled */
+	bool watched;  /* one that is enabled, beside a disabled one */
 	bool backing;  /* on one of the two bases that are beside it */
 	uint32_t skip; /* free clusters inside the file, full of stale bytes */
 	uint32_t fill; /* free clusters before them, so that counts just fit into their blocks */

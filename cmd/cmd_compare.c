@@ -9,6 +9,7 @@
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
+#include "cmd/progress.h"
 #include "image/chain.h"
 #include "ops/compare.h"
 
@@ -70,7 +71,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_JOBS
-		   | COMMON_NO_SANDBOX,
+		   | COMMON_PROGRESS | COMMON_NO_SANDBOX,
 };
 
 struct pair {
@@ -162,16 +163,22 @@ static int print(const struct command_line *line, const struct pair *pair,
 static int compare(const struct command_line *line, const struct compare_options *o,
 		   const struct pair *pair)
 {
+	struct progress progress;
 	const struct qc_compare how = {
 		.view = {&pair->view[0], &pair->view[1]},
 		.strict = o->strict,
 		.threads = line->common.jobs,
 		.stop = interrupt_catch(),
+		.progress = &progress.base,
 	};
 	struct qc_compare_report report;
 	struct qc_err err;
+	int rc;
 
-	if (qc_compare_views(&how, &report, &err) == 0)
+	progress_init(&progress, line, line->argument[0]);
+	rc = qc_compare_views(&how, &report, &err);
+	progress_end(&progress);
+	if (rc == 0)
 		return print(line, pair, &report);
 	command_fail(line->name, line->argument[report.side], &err);
 	return report.reading ? COMPARE_NOT_READ : COMPARE_NOT_MAPPED;

@@ -9,6 +9,7 @@
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/create_options.h"
+#include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
 #include "cmd/new_file.h"
 #include "cmd/size.h"
@@ -159,6 +160,7 @@ static int write_image(const struct qc_create *how, const char *path, bool repla
 		return rc;
 	lock_down_but_publish(common, file);
 	rc = qc_create_write(&rounded, file, err);
+	(void)interrupt_catch(); /* from here on it is too late to say that nothing was made */
 	if (rc == 0)
 		rc = qc_file_posix_publish(file, path, replace, err);
 	qc_file_close(file);

@@ -8,6 +8,7 @@
 #include "cmd/edit_past.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
+#include "cmd/progress.h"
 #include "cmd/lock_down.h"
 #include "cmd/size.h"
 #include "ops/decompress.h"
@@ -54,7 +55,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_TRUST_REFCOUNTS | COMMON_JOBS | COMMON_NO_SANDBOX,
+		   | COMMON_TRUST_REFCOUNTS | COMMON_JOBS | COMMON_PROGRESS | COMMON_NO_SANDBOX,
 };
 
 struct outcome {
@@ -62,8 +63,8 @@ struct outcome {
 	struct qc_edit_past past;
 };
 
-static int decompress(const struct command_line *line, const struct qc_decompress *d,
-		      struct outcome *ret, struct qc_err *err)
+static int decompress(const struct command_line *line, struct qc_decompress *d, struct outcome *ret,
+		      struct qc_err *err)
 {
 	const struct qc_edit_options how = {
 		.txn =
@@ -77,13 +78,17 @@ static int decompress(const struct command_line *line, const struct qc_decompres
 		.opened = lock_down_opened,
 		.opened_context = &line->common,
 	};
+	struct progress progress;
 	struct qc_edit *edit;
 	int status;
 
 	if ((status = qc_edit_open(line->argument[0], &how, &edit, err)) < 0)
 		return status;
 	ret->past = edit->past;
+	progress_init(&progress, line, line->argument[0]);
+	d->progress = &progress.base;
 	status = qc_decompress(edit, &how, d, &ret->report, err);
+	progress_end(&progress);
 	qc_edit_close(edit);
 	return status;
 }

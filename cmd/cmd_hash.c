@@ -8,6 +8,7 @@
 #include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
 #include "cmd/opened_view.h"
+#include "cmd/progress.h"
 #include "ops/hash.h"
 
 #define ALGORITHM "xxh3-128-tree"
@@ -40,7 +41,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_JOBS
-		   | COMMON_NO_SANDBOX,
+		   | COMMON_PROGRESS | COMMON_NO_SANDBOX,
 };
 
 static int print(const struct command_line *line, uint64_t disk_bytes, const char *hex,
@@ -62,16 +63,20 @@ static int print(const struct command_line *line, uint64_t disk_bytes, const cha
 static int hash(const struct command_line *line, const struct opened_view *opened,
 		struct qc_err *err)
 {
+	struct progress progress;
 	const struct qc_hash how = {
 		.view = &opened->view,
 		.threads = line->common.jobs,
 		.stop = interrupt_catch(),
+		.progress = &progress.base,
 	};
 	char hex[QC_HASH_HEX_BYTES];
 	struct qc_digest digest;
 	int rc;
 
+	progress_init(&progress, line, line->argument[0]);
 	rc = qc_hash_view(&how, &digest, err);
+	progress_end(&progress);
 	if (rc < 0)
 		return rc;
 	qc_digest_print(&digest, hex);

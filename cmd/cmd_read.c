@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -11,6 +12,7 @@
 #include "cmd/lock_down.h"
 #include "cmd/hex_dump.h"
 #include "cmd/opened_view.h"
+#include "cmd/progress.h"
 #include "cmd/read_file.h"
 #include "cmd/size.h"
 #include "image/read.h"
@@ -74,7 +76,8 @@ static const struct command_syntax syntax = {
 	.doc = "Copies bytes of the disk to stdout.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_NO_SANDBOX,
+	.accepts = COMMON_QUIET | COMMON_PROGRESS | COMMON_FORCE_SHARE | COMMON_CHAIN
+		   | COMMON_NO_SANDBOX,
 };
 
 static int put_bytes(const uint8_t *bytes, size_t length, struct qc_err *err)
@@ -87,7 +90,7 @@ static int put_bytes(const uint8_t *bytes, size_t length, struct qc_err *err)
 }
 
 static int read_to_stdout(const struct qc_view *view, const struct read_options *o,
-			  struct qc_err *err)
+			  struct qc_progress *progress, struct qc_err *err)
 {
 	QC_AUTOFREE uint8_t *buffer = malloc(CHUNK_BYTES);
 	struct hex_dump dump = {.at = o->at};
@@ -99,6 +102,7 @@ static int read_to_stdout(const struct qc_view *view, const struct read_options 
 	if (buffer == NULL)
 		return qc_fail_memory(err);
 	for (; left > 0; at += step, left -= step) {
+		qc_progress_step(progress, o->length - left, o->length);
 		step = qc_min(left, CHUNK_BYTES);
 		rc = qc_read(view, qc_guest(at), buffer, step, err);
 		if (rc < 0)
@@ -110,6 +114,7 @@ static int read_to_stdout(const struct qc_view *view, const struct read_options 
 	}
 	if (o->hex)
 		hex_dump_end(&dump);
+	qc_progress_step(progress, o->length, o->length);
 	return 0;
 }
 
@@ -127,7 +132,8 @@ static int settle_range(struct read_options *o, uint64_t disk_bytes, struct qc_e
 }
 
 static int read_view(const struct opened_view *opened, struct read_options *o,
-		     const struct common_options *common, struct qc_err *err)
+		     const struct common_options *common, struct qc_progress *progress,
+		     struct qc_err *err)
 {
 	int rc;
 
@@ -136,9 +142,11 @@ static int read_view(const struct opened_view *opened, struct read_options *o,
 		return rc;
 	if (o->output_file == NULL) {
 		lock_down(common);
-		return read_to_stdout(&opened->view, o, err);
+		/* One terminal is not for both. */
+		return read_to_stdout(&opened->view, o, isatty(STDOUT_FILENO) ? NULL : progress,
+				      err);
 	}
-	rc = read_to_file(opened, o->at, o->length, o->output_file, common, err);
+	rc = read_to_file(opened, o->at, o->length, o->output_file, progress, common, err);
 	return rc < 0 ? qc_err_context(err, "'%s'", o->output_file) : 0;
 }
 
@@ -147,6 +155,7 @@ int cmd_read(int argc, char **argv)
 	struct read_options o = {0};
 	struct opened_view opened;
 	struct command_line line;
+	struct progress progress;
 	struct qc_err err;
 	int rc;
 
@@ -156,7 +165,9 @@ int cmd_read(int argc, char **argv)
 		return command_usage(line.name, "--hex goes to stdout, not to a file");
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
-	rc = read_view(&opened, &o, &line.common, &err);
+	progress_init(&progress, &line, line.argument[0]);
+	rc = read_view(&opened, &o, &line.common, &progress.base, &err);
+	progress_end(&progress);
 	opened_view_close(&opened);
 	return rc < 0 ? command_fail(line.name, line.argument[0], &err) : EXIT_DONE;
 }

@@ -10,6 +10,7 @@
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
+#include "cmd/progress.h"
 #include "ops/rebase.h"
 
 enum {
@@ -66,7 +67,7 @@ static const struct command_syntax syntax = {
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_TRUST_REFCOUNTS | COMMON_NO_SANDBOX,
+		   | COMMON_TRUST_REFCOUNTS | COMMON_PROGRESS | COMMON_NO_SANDBOX,
 };
 
 struct outcome {
@@ -90,6 +91,7 @@ static int rebase(const struct command_line *line, struct qc_rebase *r, struct o
 		.dry_run = line->common.dry_run,
 		.no_sync = line->common.no_sync,
 	};
+	struct progress progress;
 	struct qc_edit *edit;
 	int status;
 
@@ -99,7 +101,10 @@ static int rebase(const struct command_line *line, struct qc_rebase *r, struct o
 	if ((status = qc_edit_open(line->argument[0], &how, &edit, err)) < 0)
 		return status;
 	ret->past = edit->past;
+	progress_init(&progress, line, line->argument[0]);
+	r->progress = &progress.base;
 	status = qc_rebase(edit, line->argument[0], r, &ret->rebase, err);
+	progress_end(&progress);
 	if (status == 0)
 		status = qc_edit_commit(edit, &ret->txn, err);
 	qc_edit_close(edit);

@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/emit.h"
+#include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
 #include "format/disk_layout.h"
 #include "image/image.h"
@@ -200,6 +201,7 @@ static int recover(const struct command_line *line, struct qc_file *file, struct
 	    || (json && (status = make_json(line->argument[0], file, &plan, &value, err)) < 0)
 	    || (text && (status = print_text(file, &plan, err)) < 0))
 		return status;
+	(void)interrupt_catch(); /* settling is not left half done */
 	status = settle(file, &plan, common->dry_run, &settled, err);
 	if (json && (status == 0 || plan.state != QC_RECOVER_CLEAN)) {
 		struct qc_err print_err;

@@ -3,6 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "cmd/interrupt.h"
 
 /* File names are anybody's bytes: they may neither start a new line nor talk to the terminal. */
 static void put_plain(const char *text)
@@ -25,7 +28,9 @@ static void put_line(const char *name, const char *file, const char *text)
 
 int command_fail(const char *name, const char *file, const struct qc_err *err)
 {
-	put_line(name, file, err->text);
+	bool plainly = err->code == QC_E_INTERRUPTED && strcmp(err->text, "interrupted") == 0;
+
+	put_line(name, file, plainly ? INTERRUPTED_WORDS : err->text);
 	return exit_status_of(err);
 }
 

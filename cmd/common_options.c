@@ -21,6 +21,9 @@ static const struct {
 } common[COMMON_OPTION_COUNT] = {
 	{COMMON_OUTPUT, {"output", KEY_OUTPUT, "human|json", 0, "how the result is printed", 0}},
 	{COMMON_QUIET, {"quiet", 'q', NULL, 0, "print no result", 0}},
+	{COMMON_PROGRESS,
+	 {"progress", 'p', NULL, 0,
+	  "show progress even where stderr is no terminal; SIGUSR1 gets one line at any time", 0}},
 	{COMMON_FORCE_SHARE,
 	 {"force-share", 'U', NULL, 0, "read even while a virtual machine uses the image", 0}},
 	{COMMON_CHAIN,
@@ -119,6 +122,9 @@ int common_options_take(struct common_options *options, unsigned int accepts, in
 		return take_jobs(options, value, err);
 	case 'q':
 		options->quiet = true;
+		break;
+	case 'p':
+		options->progress = true;
 		break;
 	case 'U':
 		options->force_share = true;

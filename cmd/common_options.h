@@ -21,9 +21,10 @@ enum common_option {
 	COMMON_TRUST_REFCOUNTS = 1 << 6, /* --trust-refcounts */
 	COMMON_NO_SANDBOX = 1 << 7,	 /* --no-sandbox */
 	COMMON_JOBS = 1 << 8,		 /* -j N */
+	COMMON_PROGRESS = 1 << 9,	 /* -p */
 };
 
-#define COMMON_OPTION_COUNT 9
+#define COMMON_OPTION_COUNT 10
 
 enum common_output {
 	OUTPUT_HUMAN,
@@ -35,6 +36,7 @@ struct common_options {
 	enum common_output output;
 	enum qc_chain_policy chain;
 	bool quiet;
+	bool progress;
 	bool force_share;
 	bool dry_run;
 	bool no_sync;

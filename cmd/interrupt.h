@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Ctrl-C and its like, while an image is being changed: the work is undone, then the program ends. */
+/* Ctrl-C and its like: one line on stderr says that nothing has been changed, and it is true. */
+#define INTERRUPTED_WORDS "interrupted: nothing has been changed"
+
 #pragma once
 
 #include <signal.h>
+
+/*
+ * To begin with: SIGINT, SIGTERM and SIGHUP end the program at once, with a line on stderr and status 1.
+ * Right for all work that leaves nothing behind. `name` is borrowed for good.
+ */
+void interrupt_end_at_once(const char *name);
 
 /*
  * From now on SIGINT, SIGTERM and SIGHUP set the flag that is returned instead of ending the

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/interrupt.h"
+#include "cmd/progress.h"
 #include "io/sandbox.h"
 
 /* In the order of the manual: look, then change, then mend. */
@@ -62,10 +64,11 @@ static const struct command *find_command(const char *name)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-	char name[64];
+	static char name[64]; /* for the handler of a signal that comes late */
 
 	snprintf(name, sizeof(name), "qcowtool %s", command->name);
 	argv[0] = name;
+	interrupt_end_at_once(name);
 	return command->run(argc, argv);
 }
 
@@ -111,6 +114,7 @@ int main(int argc, char **argv)
 	/* A full disk or a closed pipe is an error like any other, and must not kill a commit. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	progress_block_signal();
 	status = run(argc, argv, &command);
 	return finish_output(command, status);
 }

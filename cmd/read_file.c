@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "cmd/lock_down.h"
+#include "cmd/interrupt.h"
 #include "cmd/new_file.h"
 #include "image/chain_map.h"
 #include "image/read.h"
@@ -72,7 +73,7 @@ static int write_sparsely(struct qc_file *file, uint64_t offset, const uint8_t *
 }
 
 static int copy(const struct qc_view *view, uint64_t at, uint64_t length, struct qc_file *file,
-		struct qc_err *err)
+		struct qc_progress *progress, struct qc_err *err)
 {
 	QC_AUTOFREE uint8_t *buffer = malloc(CHUNK_BYTES);
 	struct qc_chain_extent extent;
@@ -83,6 +84,7 @@ static int copy(const struct qc_view *view, uint64_t at, uint64_t length, struct
 	if (buffer == NULL)
 		return qc_fail_memory(err);
 	for (done = 0; done < length; done += step) {
+		qc_progress_step(progress, done, length);
 		rc = qc_chain_map(view, qc_guest(at + done), length - done, &extent, err);
 		if (rc < 0)
 			return rc;
@@ -97,11 +99,19 @@ static int copy(const struct qc_view *view, uint64_t at, uint64_t length, struct
 		if (rc < 0)
 			return rc;
 	}
+	qc_progress_step(progress, length, length);
 	return 0;
 }
 
+static int publish(struct qc_file *file, const char *target, struct qc_err *err)
+{
+	(void)interrupt_catch(); /* too late to say that nothing has been changed */
+	return qc_file_posix_publish(file, target, true, err);
+}
+
 int read_to_file(const struct opened_view *opened, uint64_t at, uint64_t length, const char *path,
-		 const struct common_options *common, struct qc_err *err)
+		 struct qc_progress *progress, const struct common_options *common,
+		 struct qc_err *err)
 {
 	QC_AUTOFREE char *target = NULL;
 	bool exists = false;
@@ -119,9 +129,9 @@ int read_to_file(const struct opened_view *opened, uint64_t at, uint64_t length,
 	lock_down_but_publish(common, file);
 	rc = qc_file_resize(file, length, err);
 	if (rc == 0)
-		rc = copy(&opened->view, at, length, file, err);
+		rc = copy(&opened->view, at, length, file, progress, err);
 	if (rc == 0)
-		rc = qc_file_posix_publish(file, target, true, err);
+		rc = publish(file, target, err);
 	qc_file_close(file);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "cmd/common_options.h"
 #include "cmd/opened_view.h"
 
@@ -15,4 +16,5 @@
  * down before a guest byte is read.
  */
 int read_to_file(const struct opened_view *opened, uint64_t at, uint64_t length, const char *path,
-		 const struct common_options *common, struct qc_err *err);
+		 struct qc_progress *progress, const struct common_options *common,
+		 struct qc_err *err);

@@ -18,7 +18,7 @@ _qcowtool_table() {
 		rebase: -b --backing= -F --backing-format= -u --unsafe -c --compress --ignore-snapshots
 		decompress: --at= --length= --batch=
 		info map hash compare write rebase snapshot-cow decompress check recover: --output=
-		info map hash compare create write rebase snapshot-cow decompress check recover: -q --quiet
+		info map read hash compare create write rebase snapshot-cow decompress check recover: -q --quiet
 		info map read hash compare create snapshot-cow check: -U --force-share
 		info map read hash compare write rebase: --chain=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: --no-sandbox
@@ -26,6 +26,7 @@ _qcowtool_table() {
 		create write rebase snapshot-cow decompress check recover: --no-sync
 		write rebase snapshot-cow decompress: --trust-refcounts
 		check: -r --repair= --deep
+		read hash compare rebase decompress: -p --progress
 		hash compare decompress check: -j --jobs=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: -h --help
 	END

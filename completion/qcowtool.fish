@@ -90,7 +90,7 @@ complete -c qcowtool -n '__qcowtool_is decompress' -l length -x -d 'So many byte
 complete -c qcowtool -n '__qcowtool_is decompress' -l batch -x -d 'A transaction for each so many bytes'
 
 complete -c qcowtool -n '__qcowtool_is info map hash compare write rebase snapshot-cow decompress check recover' -l output -x -a 'human json' -d 'How the result is printed'
-complete -c qcowtool -n '__qcowtool_is info map hash compare create write rebase snapshot-cow decompress check recover' -s q -l quiet -d 'Print no result'
+complete -c qcowtool -n '__qcowtool_is info map read hash compare create write rebase snapshot-cow decompress check recover' -s q -l quiet -d 'Print no result'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare create snapshot-cow check' -s U -l force-share -d 'Read even while in use'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare write rebase' -l chain -x -a 'none dir any' -d 'Which backing files may be opened'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare create write rebase snapshot-cow decompress check recover' -l no-sandbox -d 'Do not lock the process down'
@@ -99,6 +99,7 @@ complete -c qcowtool -n '__qcowtool_is create write rebase snapshot-cow decompre
 complete -c qcowtool -n '__qcowtool_is write rebase snapshot-cow decompress' -l trust-refcounts -d 'Skip the walk over all tables'
 complete -c qcowtool -n '__qcowtool_is check' -s r -l repair -x -a 'leaks all' -d 'Repair what is found'
 complete -c qcowtool -n '__qcowtool_is check' -l deep -d 'Decompress every compressed cluster'
+complete -c qcowtool -n '__qcowtool_is read hash compare rebase decompress' -s p -l progress -d 'Show progress even without a terminal'
 complete -c qcowtool -n '__qcowtool_is hash compare decompress check' -s j -l jobs -x -d 'How many threads'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare create write rebase snapshot-cow decompress check recover' -s h -l help -d 'Show the options'
 

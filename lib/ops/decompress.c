@@ -196,6 +196,9 @@ static int expand_all(struct work *w, struct qc_err *err)
 			return status;
 		if ((status = expand(w, err)) < 0)
 			return status;
+		qc_progress_step(w->what->progress,
+				 qc_min(qc_forest_position(w->edit->txn), image->header.disk_bytes),
+				 image->header.disk_bytes);
 	}
 }
 
@@ -258,6 +261,9 @@ int qc_decompress(struct qc_edit *edit, const struct qc_edit_options *how,
 		if ((status = run_batch(&w, &at, end, &more, err)) == 0)
 			*ret = w.report;
 	}
+	if (status == 0)
+		qc_progress_step(what->progress, edit->image->header.disk_bytes,
+				 edit->image->header.disk_bytes);
 	qc_pool_close(w.pool);
 	if (status < 0 && ret->transactions > 0)
 		return qc_err_context(err, "after %" PRIu64 " clusters were expanded for good",

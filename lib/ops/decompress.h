@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "ops/edit.h"
 
 struct qc_decompress {
@@ -17,6 +18,7 @@ struct qc_decompress {
 	bool has_length;      /* else to the end of everything */
 	uint64_t batch_bytes; /* a transaction for each so many bytes of clusters; 0: one for all */
 	unsigned int threads; /* 0: as many as there are processors */
+	struct qc_progress *progress; /* NULL or: bytes of the disk */
 };
 
 struct qc_decompress_report {

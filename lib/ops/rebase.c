@@ -186,6 +186,8 @@ static int keep_contents(struct qc_edit *edit, const struct qc_layer *new,
 	const struct qc_rebase_scan scan = {
 		.txn = edit->txn,
 		.chain = {edit->backing, new},
+		.progress = rebase->progress,
+		.disk_bytes = qc_txn_disk_bytes(edit->txn),
 		.take = copy_batch,
 		.context = &c,
 	};

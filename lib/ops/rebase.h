@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "ops/edit.h"
 
 struct qc_rebase {
@@ -30,6 +31,7 @@ struct qc_rebase {
 	bool ignore_snapshots; /* they will show the new base */
 	bool compress;	       /* store compressed; what the edit was opened with */
 	enum qc_chain_policy policy;
+	struct qc_progress *progress; /* NULL or: bytes of the disk */
 
 	/* Called once no other file will be opened; or NULL. */
 	void (*opened)(const void *context);

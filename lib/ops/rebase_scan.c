@@ -155,8 +155,11 @@ static int add_piece(struct scanning *s, uint64_t at, uint64_t end, struct qc_er
 	};
 	int status = 0;
 
-	if (qc_batch_is_full(&s->batches[s->turn], at))
+	if (qc_batch_is_full(&s->batches[s->turn], at)) {
+		qc_progress_step(s->scan->progress, qc_min(at, s->scan->disk_bytes),
+				 s->scan->disk_bytes);
 		status = turn_over(s, err);
+	}
 	return status < 0 ? status : qc_batch_add(&s->batches[s->turn], &piece, err);
 }
 
@@ -198,7 +201,10 @@ static int scan_all(struct scanning *s, struct qc_err *err)
 	/* The last two batches. */
 	if ((status = turn_over(s, err)) < 0 || (status = turn_over(s, err)) < 0)
 		return status;
-	return finish(s, err);
+	status = finish(s, err);
+	if (status == 0)
+		qc_progress_step(s->scan->progress, s->scan->disk_bytes, s->scan->disk_bytes);
+	return status;
 }
 
 int qc_rebase_scan(const struct qc_rebase_scan *scan, struct qc_err *err)

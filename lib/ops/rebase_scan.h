@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "image/chain.h"
 #include "ops/rebase_compare.h"
 #include "txn/fill.h"
@@ -14,6 +15,9 @@
 struct qc_rebase_scan {
 	struct qc_txn *txn; /* with a fill open: its gaps are what is looked at */
 	const struct qc_layer *chain[QC_SIDES]; /* NULL: none */
+
+	struct qc_progress *progress; /* NULL or: bytes of the disk */
+	uint64_t disk_bytes;
 
 	/*
 	 * Called for every batch of units that may differ, in the order of the disk, while others

@@ -93,7 +93,7 @@ int cmd_hash(int argc, char **argv)
 
 	if (!command_line_parse(&syntax, argc, argv, &snapshot, &line))
 		return line.status;
-	if (opened_view_open(line.argument[0], &line.common, snapshot, &opened, &err) < 0)
+	if (opened_view_open(line.argument[0], &line.common, snapshot, false, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
 	lock_down(&line.common);
 	rc = hash(&line, &opened, &err);

@@ -160,7 +160,7 @@ int cmd_map(int argc, char **argv)
 		.json = line.common.output == OUTPUT_JSON,
 		.quiet = line.common.quiet,
 	};
-	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
+	if (opened_view_open(line.argument[0], &line.common, o.snapshot, true, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
 	lock_down(&line.common);
 	printer.top = opened.chain;

@@ -163,7 +163,7 @@ int cmd_read(int argc, char **argv)
 		return line.status;
 	if (o.hex && o.output_file != NULL)
 		return command_usage(line.name, "--hex goes to stdout, not to a file");
-	if (opened_view_open(line.argument[0], &line.common, o.snapshot, &opened, &err) < 0)
+	if (opened_view_open(line.argument[0], &line.common, o.snapshot, false, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
 	progress_init(&progress, &line, line.argument[0]);
 	rc = read_view(&opened, &o, &line.common, &progress.base, &err);

@@ -16,11 +16,12 @@ static int choose_view(struct opened_view *opened, const char *snapshot, struct 
 }
 
 int opened_view_open(const char *path, const struct common_options *common, const char *snapshot,
-		     struct opened_view *ret, struct qc_err *err)
+		     bool encrypted, struct opened_view *ret, struct qc_err *err)
 {
 	const struct qc_chain_open how = {
 		.file.lock = common->force_share ? QC_LOCK_FORCE : QC_LOCK_READ,
 		.policy = common->chain,
+		.encrypted = encrypted,
 	};
 	struct opened_view opened = {0};
 	int rc;

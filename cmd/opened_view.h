@@ -12,7 +12,10 @@ struct opened_view {
 	struct qc_view view;
 };
 
-/* Opens for reading as the common options say. `snapshot`, an id or a name, may be NULL. */
+/*
+ * Opens for reading as the common options say. `snapshot`, an id or a name, may be NULL. Encrypted
+ * images are for those who say so: their tables can be looked at, their guest bytes cannot.
+ */
 int opened_view_open(const char *path, const struct common_options *common, const char *snapshot,
-		     struct opened_view *ret, struct qc_err *err);
+		     bool encrypted, struct opened_view *ret, struct qc_err *err);
 void opened_view_close(struct opened_view *opened); /* harmless on a zeroed struct */

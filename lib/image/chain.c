@@ -131,7 +131,9 @@ static int open_image(struct qc_layer *layer, enum layer_format format, const ch
 	if (how->metadata_only)
 		return 0;
 	rc = open_data(layer, top_path, how, err);
-	return rc < 0 ? rc : qc_image_require_readable(layer->image, err);
+	if (rc < 0 || (how->encrypted && layer->image->header.crypt_method != QC_CRYPT_NONE))
+		return rc;
+	return qc_image_require_readable(layer->image, err);
 }
 
 /* Finds out what the open file of a layer is. */

@@ -38,6 +38,7 @@ struct qc_chain_open {
 	const char *format;
 	/* The file behind the top image, where that reads a view of it; NULL: the image's own. */
 	const struct qc_file *top_file;
+	bool encrypted; /* layers whose guest bytes are encrypted are fine: only tables are looked at */
 	bool metadata_only; /* guest bytes are not wanted, so no layer is refused for its content */
 };
 

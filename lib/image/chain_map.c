@@ -4,13 +4,20 @@
 #include "base/checked.h"
 #include "image/thin.h"
 
-static void describe(const struct qc_extent *extent, struct qc_chain_extent *ret)
+/* Encrypted bytes are nowhere as the guest sees them, and what a hole decrypts to is not zeroes. */
+static bool is_encrypted(const struct qc_image *image)
+{
+	return image != NULL && image->header.crypt_method != QC_CRYPT_NONE;
+}
+
+static void describe(const struct qc_image *image, const struct qc_extent *extent,
+		     struct qc_chain_extent *ret)
 {
 	ret->present = extent->kind != QC_EXTENT_UNALLOCATED;
 	ret->compressed = extent->kind == QC_EXTENT_COMPRESSED;
 	ret->data = extent->kind == QC_EXTENT_DATA || ret->compressed;
 	ret->zero = !ret->data;
-	ret->has_host = extent->has_host;
+	ret->has_host = extent->has_host && !is_encrypted(image);
 	ret->host = extent->host;
 	ret->bytes = extent->bytes;
 }
@@ -51,8 +58,8 @@ int qc_chain_map(const struct qc_view *view, struct qc_guest at, uint64_t max_by
 		found.layer = current.backing;
 		qc_view_active(found.layer, &current);
 	}
-	describe(&extent, &found);
-	if (current.image != NULL) {
+	describe(current.image, &extent, &found);
+	if (current.image != NULL && !is_encrypted(current.image)) {
 		rc = look_for_hole(current.image, &found, err);
 		if (rc < 0)
 			return rc;

@@ -60,6 +60,7 @@ void campaign_open(struct campaign *c, const struct image_kind *image, const str
 
 	c->image = image;
 	c->edit = edit;
+	c->large = image->cluster_bits >= 16;
 	image_kind_build(image, &c->versions[0]);
 	c->version_count = 1;
 	image_bytes_copy(&done, c->versions[0].bytes, c->versions[0].size);

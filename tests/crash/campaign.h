@@ -46,6 +46,7 @@ struct campaign {
 	uint64_t referee_sample; /* and one of so many of those by qemu-img; 0: none */
 	uint64_t random_states;
 	bool quick; /* fewer tears and nested crashes */
+	bool large; /* the image is: copies of it are what takes the time, so fewer are made */
 	unsigned int saved;
 };
 

@@ -235,7 +235,10 @@ void campaign_faults(struct campaign *c)
 	t.state = &s;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		/* Syncs are few, and what matters most. */
-		uint64_t step = c->quick && kinds[i].fault.calls != CALL_SYNC ? 5 : 1;
+		uint64_t step = kinds[i].fault.calls == CALL_SYNC ? 1
+				: c->quick			  ? 5
+				: c->large			  ? 3
+								  : 1;
 
 		t.kind = &kinds[i];
 		t.fault = kinds[i].fault;

@@ -4,29 +4,18 @@
 # shellcheck disable=SC2154  # status, output and stderr are set by bats
 
 load ../../support/cli
-
-be64() { # FILE OFFSET
-	echo $((16#$(od -An -v -tx1 -j "$2" -N 8 "$1" | tr -d ' \n')))
-}
-
-poke() { # FILE OFFSET HEX-DIGITS
-	local i
-	for ((i = 0; i < ${#3}; i += 2)); do
-		printf '%b' "\\x${3:i:2}"
-	done | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
+load ../../support/bytes
 
 # The first L2 table of the disk (0) or of the n-th snapshot.
 l2_of() { # N
-	local table entry=0 at
-	at=$(be64 disk.qcow2 40)
+	local table at
+	at=$(be disk.qcow2 40 8)
 	if (($1 > 0)); then
-		table=$(be64 disk.qcow2 64)
+		table=$(be disk.qcow2 64 8)
 		# Entries of qemu: 40 bytes, 24 of extra data, an id and a name of one byte, padding.
-		at=$(be64 disk.qcow2 $((table + ($1 - 1) * 72)))
+		at=$(be disk.qcow2 $((table + ($1 - 1) * 72)) 8)
 	fi
-	entry=$(be64 disk.qcow2 "$at")
-	echo $((entry & 0x00fffffffffffe00))
+	entry_host disk.qcow2 "$at"
 }
 
 # Snapshots a (id 1), b (id 2) and the disk each have an L2 table and a cluster of their own.
@@ -97,23 +86,23 @@ harms() { # WHAT...
 
 @test "a count that is too low harms those that refer to the cluster" {
 	local table block first
-	table=$(be64 disk.qcow2 48)
-	block=$(be64 disk.qcow2 "$table")
+	table=$(be disk.qcow2 48 8)
+	block=$(be disk.qcow2 "$table" 8)
 	# The third cluster of the disk belongs to all.
-	first=$(($(be64 disk.qcow2 $(($(l2_of 0) + 16))) & 0x00fffffffffffe00))
+	first=$(entry_host disk.qcow2 $(($(l2_of 0) + 16)))
 	poke disk.qcow2 $((block + first / 32768)) 0002
 	harms image a b
 	# The second one of b belongs to b alone.
 	cp sound.qcow2 disk.qcow2
-	first=$(($(be64 disk.qcow2 $(($(l2_of 2) + 8))) & 0x00fffffffffffe00))
+	first=$(entry_host disk.qcow2 $(($(l2_of 2) + 8)))
 	poke disk.qcow2 $((block + first / 32768)) 0000
 	harms image b
 }
 
 @test "leaks and flags of the disk are none of its business" {
 	local table block
-	table=$(be64 disk.qcow2 48)
-	block=$(be64 disk.qcow2 "$table")
+	table=$(be disk.qcow2 48 8)
+	block=$(be disk.qcow2 "$table" 8)
 	poke disk.qcow2 "$block" 0002
 	qcowtool check disk.qcow2
 	[[ $status == 3 ]]
@@ -126,7 +115,7 @@ harms() { # WHAT...
 @test "a compressed cluster that is broken harms its own" {
 	local descriptor at
 	qemu-io -f qcow2 -c "write -P 9 1M 64k" disk.qcow2 >/dev/null
-	descriptor=$(be64 disk.qcow2 $(($(l2_of 1) + 16 * 8)))
+	descriptor=$(be disk.qcow2 $(($(l2_of 1) + 16 * 8)) 8)
 	at=$((descriptor & ((1 << 54) - 1)))
 	poke disk.qcow2 "$at" ffffffffffffffff
 	qcowtool check --deep --snapshot=a disk.qcow2

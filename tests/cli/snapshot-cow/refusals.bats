@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154  # status, output and stderr are set by bats
 
 load ../../support/cli
+load ../../support/bytes
 
 make_disk() { # CREATE-OPTION...
 	qemu-img create -q -f qcow2 "$@" disk.qcow2 1M
@@ -78,17 +79,49 @@ set_incompatible() { # BIT
 	done
 }
 
+# Three snapshots of one L2 table that the disk does not have: more than creating them can lead to, as
+# the disk has what a snapshot is taken of. So the third one's L1 table is made the first one's.
 @test "an apply that more references would need" {
-	make_disk -o refcount_bits=2
-	succeeds snapshot-cow create disk.qcow2 one
-	succeeds snapshot-cow create disk.qcow2 two
-	qemu-io -f qcow2 -c "write -P 2 0 1M" disk.qcow2 >/dev/null
-	succeeds snapshot-cow apply disk.qcow2 one
-	qemu-io -f qcow2 -c "write -P 2 0 1M" disk.qcow2 >/dev/null
-	qemu-io -f qcow2 -c "write -P 3 900k 64k" disk.qcow2 >/dev/null
-	succeeds snapshot-cow create disk.qcow2 three
+	local shape at=() i
+	for shape in cluster_size=64k cluster_size=512 extended_l2=on; do
+		rm -f disk.qcow2
+		make_disk -o refcount_bits=2,$shape
+		qemu-img snapshot -c a disk.qcow2
+		qemu-img snapshot -c b disk.qcow2
+		qemu-io -f qcow2 -c "write -P 2 0 200k" disk.qcow2 >/dev/null
+		qemu-img snapshot -c c disk.qcow2
+		qemu-io -f qcow2 -c "write -P 3 0 200k" disk.qcow2 >/dev/null
+		for i in 0 1 2; do
+			at[i]=$(be disk.qcow2 $(($(be disk.qcow2 64 8) + i * 72)) 8)
+		done
+		i=$(be disk.qcow2 $(($(be disk.qcow2 64 8) + 8)) 4)
+		poke disk.qcow2 "${at[2]}" "$(hex disk.qcow2 "${at[0]}" $((i * 8)))"
+		qemu-img check -q -r all disk.qcow2 || true
+		is_clean disk.qcow2
+		for i in a b c; do
+			unchanged disk.qcow2 fails 1 snapshot-cow apply disk.qcow2 $i
+			says "refcount"
+			unchanged disk.qcow2 fails 1 snapshot-cow apply -n disk.qcow2 $i
+			cp disk.qcow2 copy.qcow2
+			run ! qemu-img snapshot -a $i copy.qcow2
+		done
+		succeeds snapshot-cow delete disk.qcow2 b
+		succeeds snapshot-cow apply disk.qcow2 c
+		is_clean disk.qcow2
+		qemu-io -f qcow2 -c "read -P 1 0 200k" disk.qcow2 | grep -q "read 204800"
+	done
+}
+
+@test "with counts of one bit there is a snapshot of an empty disk only" {
+	qemu-img create -q -f qcow2 -o refcount_bits=1 disk.qcow2 1M
+	succeeds snapshot-cow create disk.qcow2 empty
+	qemu-io -f qcow2 -c "write -P 1 0 100k" disk.qcow2 >/dev/null
+	unchanged disk.qcow2 fails 1 snapshot-cow create disk.qcow2 more
+	says "refcount"
+	succeeds snapshot-cow apply disk.qcow2 empty
 	is_clean disk.qcow2
-	succeeds snapshot-cow delete disk.qcow2 three
+	succeeds check disk.qcow2
+	succeeds snapshot-cow delete disk.qcow2 empty
 	is_clean disk.qcow2
 }
 

@@ -33,28 +33,67 @@ int qc_rebase_check(const struct qc_rebase *rebase, struct qc_err *err)
 	return qc_reference_resolve("", rebase->name, &ignored, err);
 }
 
-/* The name is not to be followed, but an image that is its own base could never be opened again. */
-static int refuse_itself(const struct qc_edit *edit, const char *path,
-			 const struct qc_rebase *rebase, struct qc_err *err)
+/* --- loops, where the new chain is not opened --- */
+
+static bool is_same_file(const struct qc_file *a, const struct qc_file *b)
+{
+	struct qc_file_identity x, y;
+
+	return qc_file_posix_identity(a, &x) && qc_file_posix_identity(b, &y)
+	       && x.device == y.device && x.inode == y.inode;
+}
+
+/* The backing file that the image in an open file names, as a path; NULL: none that can be found. */
+static char *peek_below(struct qc_file *file, const char *path)
+{
+	struct qc_image *image = NULL;
+	struct qc_err ignored;
+	char *below = NULL;
+
+	if (qc_image_open(file, NULL, &image, &ignored) < 0)
+		return NULL;
+	if (image->backing_name
+	    && qc_reference_resolve(path, image->backing_name, &below, &ignored) < 0)
+		below = NULL;
+	qc_image_close(image);
+	return below;
+}
+
+/*
+ * A name that is only stored may lead to anything or nothing. But an image that stands on itself,
+ * however far below, could never be opened again, so as much of the chain as there is is looked at.
+ */
+static int refuse_loop(const struct qc_edit *edit, const char *path, const struct qc_rebase *rebase,
+		       struct qc_err *err)
 {
 	const struct qc_file_open peek = {.lock = QC_LOCK_NONE};
-	struct qc_file_identity image, other;
-	QC_AUTOFREE char *target = NULL;
-	struct qc_file *file;
+	char *at = NULL, *below;
 	struct qc_err ignored;
-	bool same;
-	int status;
+	struct qc_file *file;
+	bool same = false;
+	unsigned int depth;
+	int status = qc_reference_resolve(path, rebase->name, &at, err);
 
-	if ((status = qc_reference_resolve(path, rebase->name, &target, err)) < 0)
-		return status;
-	if (qc_file_posix_open(target, &peek, &file, &ignored) < 0)
-		return 0;
-	same = qc_file_posix_identity(edit->file, &image) && qc_file_posix_identity(file, &other)
-	       && image.device == other.device && image.inode == other.inode;
-	qc_file_close(file);
+	for (depth = 0; status == 0 && at && !same && depth < QC_CHAIN_DEPTH_MAX; depth++) {
+		below = NULL;
+		if (qc_reference_allow(rebase->policy, path, at, &ignored) == 0
+		    && qc_file_posix_open(at, &peek, &file, &ignored) == 0) {
+			same = is_same_file(edit->file, file);
+			if (!same && (depth > 0 || strcmp(rebase->format, "raw") != 0))
+				below = peek_below(file, at);
+			qc_file_close(file);
+		}
+		free(at);
+		at = below;
+	}
+	free(at);
 	if (!same)
-		return 0;
-	return qc_fail(err, QC_E_ARGUMENT, "backing file '%s': an image cannot be its own base",
+		return status;
+	if (depth == 1)
+		return qc_fail(err, QC_E_ARGUMENT,
+			       "backing file '%s': an image cannot be its own base", rebase->name);
+	return qc_fail(err, QC_E_ARGUMENT,
+		       "backing file '%s': the chain of backing files would be a loop",
 		       rebase->name);
 }
 
@@ -226,7 +265,7 @@ int qc_rebase(struct qc_edit *edit, const char *path, const struct qc_rebase *re
 	if (!rebase->unsafe)
 		status = open_new_chain(edit, path, rebase, &new, err);
 	else if (rebase->name)
-		status = refuse_itself(edit, path, rebase, err);
+		status = refuse_loop(edit, path, rebase, err);
 	if (status == 0 && rebase->opened)
 		rebase->opened(rebase->opened_context);
 	if (status == 0)

@@ -174,6 +174,9 @@ refuses() { # STATUS WORDS ARGUMENT...
 	refuses 1 "loop" -n -b disk.qcow2 -F qcow2
 	refuses 1 "its own base" -u -b disk.qcow2 -F qcow2
 	refuses 1 "loop" -b loop.qcow2 -F qcow2
+	refuses 1 "loop" -u -b loop.qcow2 -F qcow2
+	qemu-img create -q -f qcow2 -b loop.qcow2 -F qcow2 longer.qcow2
+	refuses 1 "loop" -u -b longer.qcow2 -F qcow2
 	refuses 1 "not a qcow2 image" -b new.raw -F qcow2
 	refuses 1 "plain file name" -b 'json:{"driver":"raw"}' -F raw
 	refuses 1 "plain file name" -u -b nbd://host/disk -F raw
@@ -193,6 +196,60 @@ refuses() { # STATUS WORDS ARGUMENT...
 	echo quit >&"${HOLDER[1]}"
 	wait "$HOLDER_PID" || true
 	keeps_contents -b new.raw -F raw
+}
+
+@test "an encrypted image is refused before any work" {
+	make_bases
+	make_encrypted key disk.qcow2 -o encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10 \
+		-b old.raw -F raw 2M
+	refuses 1 "encrypted" -b new.raw -F raw
+	refuses 1 "encrypted" -b ""
+	succeeds rebase -q -u -b new.raw -F raw disk.qcow2
+	names new.raw raw
+}
+
+@test "an enabled dirty bitmap has nothing to record, and stays" {
+	make_bases
+	make_disk old.raw cluster_size=64k 2M
+	qemu-img bitmap --add disk.qcow2 bits
+	keeps_contents -b new.raw -F raw
+	keeps_contents -b ""
+	qemu-img info --output=json disk.qcow2 |
+		jq -e '."format-specific".data.bitmaps[0] | .name == "bits" and .flags == ["auto"]' >/dev/null ||
+		complain "the bitmap is not what it was"
+}
+
+# Stopped by a signal it says so, and the image is what it was.
+stops_at() { # SIGNAL SECONDS
+	local before status=0
+	before=$(sha disk.qcow2)
+	"$QCOWTOOL" rebase -q -b "" disk.qcow2 2>words &
+	sleep "$2"
+	kill -"$1" $! 2>/dev/null || true
+	wait $! || status=$?
+	# Too late is fine, too: then all of it is there. Too early, and there is nobody to say a word.
+	[[ $status != 0 ]] || return 2
+	[[ $status -lt 128 || -s words || $(sha disk.qcow2) != "$before" ]] || return 3
+	[[ $(<words) == "qcowtool rebase: disk.qcow2: "*interrupted* && $(sha disk.qcow2) == "$before" ]] ||
+		complain "after SIG$1: status $status, '$(<words)'"
+}
+
+@test "a signal stops it, and the image is what it was" {
+	local signal delay stopped=0 result
+	truncate -s 1G old.raw
+	qemu-io -f raw -c "write -q -P 1 0 384M" -c "write -q -P 2 640M 384M" old.raw
+	qemu-img create -q -f qcow2 -b old.raw -F raw disk.qcow2
+	for delay in 0.05 0.1 0.2 0.3; do
+		for signal in INT TERM; do
+			result=0
+			stops_at $signal $delay || result=$?
+			((result != 2)) || qemu-img create -q -f qcow2 -b old.raw -F raw disk.qcow2
+			((result != 1)) || return 1
+			((result != 0)) || stopped=$((stopped + 1))
+		done
+	done
+	((stopped > 0)) || complain "it was never stopped"
+	is_clean disk.qcow2
 }
 
 @test "-n does all of it but the commit" {

@@ -221,7 +221,12 @@ static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words,
 	if (words.entry & QC_L2_COMPRESSED)
 		return take_compressed(t, index, words, err);
 	place = place_of(t, index);
-	if (words.entry & QC_L2_RESERVED)
+	if (zero && g->version < 3)
+		qc_check_report(t->check, QC_FINDING_L2_ZERO_IN_V2, t->l2->weight, qc_host(offset),
+				&place, "found a zero cluster in an image of version 2: %" PRIx64,
+				words.entry);
+	/* With subclusters, the bit that says zero elsewhere is reserved. */
+	if (words.entry & (QC_L2_RESERVED | (g->extended_l2 ? QC_L2_ZERO : 0)))
 		qc_check_report(t->check, QC_FINDING_L2_RESERVED, t->l2->weight, qc_host(offset),
 				&place, "found l2 entry with reserved bits set: %" PRIx64,
 				words.entry);

@@ -100,9 +100,11 @@ static void take_snapshot_finding(void *context, const struct qc_finding *findin
 {
 	struct qc_check *check = context;
 
-	if (finding->id != QC_FINDING_SNAPSHOT_INCOMPLETE)
+	if (finding->id != QC_FINDING_SNAPSHOT_INCOMPLETE
+	    && finding->id != QC_FINDING_SNAPSHOT_MALFORMED)
 		return;
 	check->result.corruptions++;
+	check->result.lasting += finding->id == QC_FINDING_SNAPSHOT_MALFORMED;
 	qc_check_pass_on(check, finding);
 }
 

@@ -28,10 +28,10 @@ static inline void take_finding(void *context, const struct qc_finding *finding)
 	checked->times[finding->id]++;
 }
 
-static inline int check_bytes(const void *bytes, size_t length, struct checked *ret,
-			      struct qc_err *err)
+static inline int check_how(const void *bytes, size_t length, bool deep, struct checked *ret,
+			    struct qc_err *err)
 {
-	const struct qc_check_options options = {0};
+	const struct qc_check_options options = {.deep = deep};
 	const struct qc_finding_sink sink = {take_finding, ret};
 	struct qc_file *file;
 	int r;
@@ -41,6 +41,12 @@ static inline int check_bytes(const void *bytes, size_t length, struct checked *
 	r = qc_check_run(file, &options, &sink, &ret->result, err);
 	qc_file_close(file);
 	return r;
+}
+
+static inline int check_bytes(const void *bytes, size_t length, struct checked *ret,
+			      struct qc_err *err)
+{
+	return check_how(bytes, length, false, ret, err);
 }
 
 /* A disk with plain, zero and compressed clusters in its first ten. */

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Each finding of the walk has an image that yields it, and nothing that does not follow from it. */
+/* Each finding has an image that yields it, and nothing that does not follow from it. */
 #include "unit/check/fixture.h"
 
-#include "format/bitmap_directory.h"
-#include "format/features.h"
+#include "unit/check/damages.h"
+
 #include "format/journal_record.h"
-#include "format/l1_entry.h"
-#include "format/l2_entry.h"
 
 #include <xxhash.h>
 
@@ -23,151 +21,16 @@ struct damaged {
 	bool snapshot;
 	uint32_t refcount_order; /* 0: the default */
 	uint64_t incompatible;
+	bool version2, deep;
 };
 
-static void poke_l2(struct builder *b, uint64_t cluster, uint64_t set)
+/* What any of these tests saw, so that none is forgotten. */
+static bool seen[QC_FINDING_COUNT];
+
+static void remember(const struct checked *checked)
 {
-	uint64_t at = builder_l2_entry_at(b, cluster);
-
-	builder_poke64(b, at, builder_peek64(b, at) | set);
-}
-
-static void nothing(struct builder *b)
-{
-	(void)b;
-}
-
-static void leak(struct builder *b)
-{
-	builder_poke_refcount(b, builder_host_of(b, 3) / builder_geometry(b)->cluster_bytes, 1);
-	builder_poke64(b, builder_l2_entry_at(b, 3), 0);
-}
-
-static void too_low(struct builder *b)
-{
-	builder_poke64(b, builder_l2_entry_at(b, 6), builder_host_of(b, 3) | QC_L2_COPIED);
-}
-
-static void past_end(struct builder *b)
-{
-	builder_poke64(b, builder_l2_entry_at(b, 6), UINT64_C(1) << 40);
-}
-
-static void l2_copied(struct builder *b)
-{
-	uint64_t at = builder_l1_entry_at(b, 0);
-
-	builder_poke64(b, at, builder_peek64(b, at) & ~QC_L1_COPIED);
-}
-
-static void data_copied(struct builder *b)
-{
-	uint64_t at = builder_l2_entry_at(b, 2);
-
-	builder_poke64(b, at, builder_peek64(b, at) & ~QC_L2_COPIED);
-}
-
-static void compressed_copied(struct builder *b)
-{
-	poke_l2(b, 8, QC_L2_COPIED);
-}
-
-static void l1_reserved(struct builder *b)
-{
-	uint64_t at = builder_l1_entry_at(b, 0);
-
-	builder_poke64(b, at, builder_peek64(b, at) | 1);
-}
-
-static void l1_unaligned(struct builder *b)
-{
-	/* In the header's own cluster, most of which is zero. */
-	builder_poke64(b, builder_l1_entry_at(b, 1), 512 | QC_L1_COPIED);
-}
-
-static void l2_reserved(struct builder *b)
-{
-	poke_l2(b, 1, 2);
-}
-
-static void l2_unaligned(struct builder *b)
-{
-	poke_l2(b, 1, 512);
-}
-
-static void compressed_bitmap(struct builder *b)
-{
-	builder_poke64(b, builder_l2_entry_at(b, 8) + 8, 1);
-}
-
-static void bitmap_both(struct builder *b)
-{
-	builder_poke64(b, builder_l2_entry_at(b, 1) + 8, UINT64_C(1) << 32 | 1);
-}
-
-static void bitmap_no_host(struct builder *b)
-{
-	builder_poke64(b, builder_l2_entry_at(b, 6) + 8, 1);
-}
-
-static void snapshot_incomplete(struct builder *b)
-{
-	builder_poke32(b, builder_snapshot_entry_at(b, 0) + 36, 8);
-}
-
-static void snapshot_place(struct builder *b)
-{
-	uint64_t at = builder_snapshot_entry_at(b, 0);
-
-	builder_poke64(b, at, builder_peek64(b, at) + 512);
-}
-
-static void snapshot_size(struct builder *b)
-{
-	builder_poke32(b, builder_snapshot_entry_at(b, 0) + 8, UINT32_MAX);
-}
-
-static void table_reserved(struct builder *b)
-{
-	uint64_t at = builder_refcount_table_entry_at(b, 0);
-
-	builder_poke64(b, at, builder_peek64(b, at) | 1);
-}
-
-static void block_outside(struct builder *b)
-{
-	builder_poke64(b, builder_refcount_table_entry_at(b, 1), UINT64_C(1) << 40);
-}
-
-static void block_unaligned(struct builder *b)
-{
-	builder_poke64(b, builder_refcount_table_entry_at(b, 1), 512);
-}
-
-static void block_unreadable(struct builder *b)
-{
-	uint64_t at = builder_refcount_table_entry_at(b, 0);
-
-	builder_poke64(b, at, builder_peek64(b, at) + 512);
-}
-
-static void block_shared(struct builder *b)
-{
-	builder_poke64(b, builder_refcount_table_entry_at(b, 1),
-		       builder_peek64(b, builder_refcount_table_entry_at(b, 0)));
-}
-
-static void make_external(struct builder *b)
-{
-	builder_poke64(b, builder_header_field(incompatible_features), QC_INCOMPAT_DATA_FILE);
-}
-
-static void bitmap_entry(struct builder *b)
-{
-	uint64_t directory =
-		builder_peek64(b, builder_extension_at(b, QC_EXTENSION_BITMAPS) + 8 + 16);
-
-	builder_poke64(b, builder_peek64(b, directory), 2);
+	for (unsigned int id = 0; id < QC_FINDING_COUNT; id++)
+		seen[id] |= checked->times[id] > 0;
 }
 
 #define ONE(id) {id}, 1
@@ -221,6 +84,42 @@ static const struct damaged cases[] = {
 	{"corrupt", ONE(QC_FINDING_CORRUPT), .damage = nothing,
 	 .incompatible = QC_INCOMPAT_CORRUPT},
 	{"bitmap in use", ONE(QC_FINDING_BITMAP_IN_USE), .damage = nothing, .bitmap = true},
+	{"bitmaps stale", TWO(QC_FINDING_BITMAPS_STALE, QC_FINDING_CLUSTER_LEAKED),
+	 .damage = bitmaps_stale, .bitmap_entry = true},
+	{"bitmap malformed", ONE(QC_FINDING_BITMAPS_MALFORMED), .damage = bitmap_granularity,
+	 .bitmap_entry = true},
+	{"extension too long", ONE(QC_FINDING_EXTENSION_MALFORMED), .damage = extension_long,
+	 .bitmap_entry = true},
+	{"snapshot malformed", ONE(QC_FINDING_SNAPSHOT_MALFORMED), .damage = snapshot_huge,
+	 .snapshot = true},
+	{"zero in version 2", ONE(QC_FINDING_L2_ZERO_IN_V2), .damage = zero_flag, .version2 = true},
+	{"bit 0 of an extended entry", ONE(QC_FINDING_L2_RESERVED), .damage = zero_flag,
+	 .extended = true},
+	{"broken stream", ONE(QC_FINDING_COMPRESSED_BROKEN), .damage = stream_broken, .deep = true},
+	{"overlapping streams", ONE(QC_FINDING_COMPRESSED_OVERLAP), .damage = stream_overlaps,
+	 .deep = true},
+	{"header length", ONE(QC_FINDING_HEADER_LENGTH), .damage = header_short},
+	{"feature", ONE(QC_FINDING_HEADER_UNKNOWN_INCOMPATIBLE), .damage = unknown_feature},
+	{"compression type", ONE(QC_FINDING_HEADER_COMPRESSION_TYPE), .damage = compression_unsaid},
+	{"small extended", ONE(QC_FINDING_HEADER_EXTENDED_L2_CLUSTER_SIZE),
+	 .damage = extended_small, .extended = true},
+	{"crypt", ONE(QC_FINDING_HEADER_CRYPT_METHOD), .damage = crypt_unknown},
+	{"raw", ONE(QC_FINDING_HEADER_DATA_RAW), .damage = raw_without_data_file},
+	{"disk", ONE(QC_FINDING_HEADER_DISK_SIZE), .damage = disk_huge},
+	{"L1 place", ONE(QC_FINDING_HEADER_L1_PLACE), .damage = l1_off},
+	{"L1 size", ONE(QC_FINDING_HEADER_L1_SIZE), .damage = l1_small},
+	{"refcount table place", ONE(QC_FINDING_HEADER_REFCOUNT_TABLE_PLACE),
+	 .damage = refcounts_off},
+	{"refcount table size",
+	 {QC_FINDING_HEADER_REFCOUNT_TABLE_SIZE, QC_FINDING_REFCOUNT_TOO_LOW,
+	  QC_FINDING_COPIED_L2_TABLE, QC_FINDING_COPIED_DATA},
+	 4,
+	 .damage = refcounts_none},
+	{"snapshot table place", ONE(QC_FINDING_HEADER_SNAPSHOT_TABLE_PLACE),
+	 .damage = snapshots_off, .snapshot = true},
+	{"snapshot count", ONE(QC_FINDING_HEADER_SNAPSHOT_COUNT), .damage = snapshots_many,
+	 .snapshot = true},
+	{"backing name", ONE(QC_FINDING_HEADER_BACKING_NAME), .damage = backing_long},
 };
 
 static struct builder *build(const struct damaged *c)
@@ -232,6 +131,7 @@ static struct builder *build(const struct damaged *c)
 	options.cluster_bits = 14;
 	options.extended_l2 = c->extended;
 	options.incompatible = c->incompatible;
+	options.version = c->version2 ? 2 : 3;
 	if (c->refcount_order)
 		options.refcount_order = c->refcount_order == UINT32_MAX ? 0 : c->refcount_order;
 	b = builder_new(&options);
@@ -274,7 +174,8 @@ static void each_damage_yields_its_finding_and_what_follows(void **state)
 
 		builder_finish(b, &bytes, &length);
 		cases[i].damage(b);
-		assert_int_equal(check_bytes(bytes, length, &checked, &err), 0);
+		assert_int_equal(check_how(bytes, length, cases[i].deep, &checked, &err), 0);
+		remember(&checked);
 		expect(&cases[i], &checked);
 		builder_free(b);
 	}
@@ -296,6 +197,7 @@ static void an_unaligned_l2_table_is_found(void **state)
 	builder_finish(b, &bytes, &length);
 	l1_unaligned(b);
 	assert_int_equal(check_bytes(bytes, length, &checked, &err), 0);
+	remember(&checked);
 	assert_int_equal(checked.times[QC_FINDING_L1_UNALIGNED], 1);
 	builder_free(b);
 }
@@ -329,11 +231,42 @@ static void a_journal_is_noted_only_if_its_digest_holds(void **state)
 		put_journal(longer + length, length, intact);
 		assert_int_equal(check_bytes(longer, length + SEGMENT_BYTES + 512, &checked, &err),
 				 0);
+		remember(&checked);
 		assert_int_equal(checked.times[QC_FINDING_TRANSACTION_INTERRUPTED], intact);
 		assert_int_equal(checked.result.corruptions + checked.result.leaks, 0);
 		test_free(longer);
 		builder_free(b);
 	}
+}
+
+static void a_second_extension_of_a_kind_is_found(void **state)
+{
+	static const uint8_t payload[8];
+	struct checked checked;
+	struct builder *b;
+	struct qc_err err;
+	uint8_t *bytes;
+	size_t length;
+
+	(void)state;
+	b = builder_new(NULL);
+	builder_extension(b, QC_EXTENSION_BACKING_FORMAT, payload, 5);
+	builder_extension(b, QC_EXTENSION_BACKING_FORMAT, payload, 5);
+	builder_finish(b, &bytes, &length);
+	assert_int_equal(check_bytes(bytes, length, &checked, &err), 0);
+	remember(&checked);
+	assert_int_equal(checked.times[QC_FINDING_EXTENSION_DUPLICATE], 1);
+	assert_int_equal(checked.result.findings, 1);
+	builder_free(b);
+}
+
+/* Run last. */
+static void no_finding_is_without_an_image(void **state)
+{
+	(void)state;
+	for (unsigned int id = 0; id < QC_FINDING_COUNT; id++)
+		if (!seen[id])
+			fail_msg("no image yields %s", qc_finding_kind((enum qc_finding_id)id)->id);
 }
 
 int main(void)
@@ -342,6 +275,8 @@ int main(void)
 		cmocka_unit_test(each_damage_yields_its_finding_and_what_follows),
 		cmocka_unit_test(an_unaligned_l2_table_is_found),
 		cmocka_unit_test(a_journal_is_noted_only_if_its_digest_holds),
+		cmocka_unit_test(a_second_extension_of_a_kind_is_found),
+		cmocka_unit_test(no_finding_is_without_an_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,13 +5,15 @@
 usage: damage.py SEED SOURCE TARGET      prints what was changed
 
 One to three changes, each a flipped bit, a random byte or an 8-byte word that is likely to hurt, in
-one of: refcount blocks, refcount table, L1, L2, snapshot table and the fields of the header. The
+one of: refcount blocks, refcount table, L1, L2, snapshot table, the fields of the header and, if there
+are bitmaps, their extension, directory and tables. The
 header's magic, version and the names are left alone: what they break has nothing to do with a check.
 """
 import random
 import struct
 import sys
 
+BITMAPS_EXTENSION = 0x23852875
 HEADER_FIELDS = [(0x18, 8), (0x24, 4), (0x28, 8), (0x30, 8), (0x38, 4), (0x3C, 4), (0x40, 8),
                  (0x48, 8), (0x50, 8), (0x58, 8), (0x60, 4)]
 
@@ -50,7 +52,26 @@ def regions(data):
         add_l1(be(data, at, 8), be(data, at + 8, 4))
         at += 40 + be(data, at + 36, 4) + be(data, at + 12, 2) + be(data, at + 14, 2)
         at = (at + 7) & ~7
+    found.update(bitmap_regions(data))
     return {name: extents for name, extents in found.items() if extents}
+
+
+def bitmap_regions(data):
+    found = {"bitmap extension": [], "bitmap directory": [], "bitmap table": []}
+    if be(data, 4, 4) < 3:
+        return found
+    at = be(data, 0x64, 4)
+    while be(data, at, 4) not in (0, BITMAPS_EXTENSION):
+        at += 8 + (be(data, at + 4, 4) + 7 & ~7)
+    if be(data, at, 4) == 0:
+        return found
+    found["bitmap extension"].append((at + 8, 24))
+    entry, size = be(data, at + 24, 8), be(data, at + 16, 8)
+    found["bitmap directory"].append((entry, size))
+    for _ in range(be(data, at + 8, 4)):
+        found["bitmap table"].append((be(data, entry, 8), be(data, entry + 8, 4) * 8))
+        entry += 24 + be(data, entry + 18, 2) + be(data, entry + 20, 4) + 7 & ~7
+    return found
 
 
 def words(rng, data):

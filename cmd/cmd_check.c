@@ -13,6 +13,7 @@
 #include "cmd/lock_down.h"
 #include "cmd/emit.h"
 #include "cmd/interrupt.h"
+#include "cmd/progress.h"
 #include "io/file_posix.h"
 #include "ops/repair.h"
 
@@ -70,12 +71,13 @@ static const struct command_syntax syntax = {
 	.options = own_options,
 	.take = take_option,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_DRY_RUN
-		   | COMMON_NO_SYNC | COMMON_NO_SANDBOX | COMMON_JOBS,
+		   | COMMON_NO_SYNC | COMMON_NO_SANDBOX | COMMON_JOBS | COMMON_PROGRESS,
 };
 
 struct check_command {
 	const struct command_line *line;
 	struct wish wish;
+	struct progress progress;
 	bool second_check;	       /* has begun to report */
 	struct qc_check_result result; /* of the image as it is now */
 	uint64_t corruptions_fixed, leaks_fixed;
@@ -127,8 +129,10 @@ static void take_finding(void *context, const struct qc_finding *finding)
 
 	if (severity == QC_SEVERITY_CORRUPTION)
 		snprintf(command->last, sizeof(command->last), "%s", finding->message);
-	if (severity != QC_SEVERITY_NOTE || !command->line->common.quiet)
+	if (severity != QC_SEVERITY_NOTE || !command->line->common.quiet) {
+		progress_end(&command->progress); /* its line would be in the way from now on */
 		fprintf(stderr, "%s %s\n", lead_of(severity), finding->message);
+	}
 	if (command->line->common.output == OUTPUT_JSON && command->findings
 	    && json_array_append_new(command->findings, finding_value(finding)) < 0) {
 		json_decref(command->findings);
@@ -144,6 +148,7 @@ static int check_file(struct check_command *command, struct qc_err *err)
 		.snapshot = command->wish.snapshot,
 		.deep = command->wish.deep,
 		.jobs = command->line->common.jobs,
+		.progress = &command->progress.base,
 	};
 	const struct qc_finding_sink sink = {take_finding, command};
 	struct qc_file *file;
@@ -211,6 +216,7 @@ static int repair_file(struct check_command *command, struct qc_err *err)
 		.dry_run = common->dry_run,
 		.no_sync = common->no_sync,
 		.stop = interrupt_catch(),
+		.progress = &command->progress.base,
 		.opened = lock_down_opened,
 		.opened_context = common,
 	};
@@ -352,6 +358,7 @@ int cmd_check(int argc, char **argv)
 	struct check_command command = {.line = &line};
 	struct qc_err err;
 	int status;
+	int done;
 
 	if (!command_line_parse(&syntax, argc, argv, &command.wish, &line))
 		return line.status;
@@ -368,7 +375,10 @@ int cmd_check(int argc, char **argv)
 		return command_usage(line.name, "a repair is of the whole image: --snapshot and -r "
 						"exclude each other");
 	command.findings = json_array();
-	if ((command.wish.repair ? repair_file(&command, &err) : check_file(&command, &err)) < 0)
+	progress_init(&command.progress, &line, line.argument[0]);
+	done = command.wish.repair ? repair_file(&command, &err) : check_file(&command, &err);
+	progress_end(&command.progress);
+	if (done < 0)
 		status = command_fail(line.name, line.argument[0], &err);
 	else
 		status = finish(&command);

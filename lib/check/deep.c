@@ -204,6 +204,7 @@ int qc_check_streams(struct qc_check *check, struct qc_err *err)
 		return 0;
 	sort_streams(check);
 	r = judge_all(check, err);
+	qc_progress_step(check->options->progress, check->stream_count, check->stream_count);
 	if (r == 0)
 		r = report_all(check, err);
 	check->stream_count = 0;

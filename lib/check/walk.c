@@ -76,6 +76,7 @@ static int read_tables(struct walk *walk, struct qc_err *err)
 		if (r == 0 && !zero)
 			r = qc_check_l2_entries(walk->check, &walk->tables[i], walk->l2_bytes, err);
 	}
+	qc_progress_step(walk->check->options->progress, walk->count << bits, walk->count << bits);
 	walk->count = 0;
 	return r;
 }

@@ -110,7 +110,7 @@ static int rebuild(struct qc_edit *edit, struct qc_file *file,
 	int status;
 
 	if ((status = qc_txn_begin(edit->image, NULL, &how, &edit->txn, err)) < 0
-	    || (status = qc_mend(file, edit->txn, false, &nobody, &found, err)) < 0)
+	    || (status = qc_mend(file, edit->txn, false, &nobody, NULL, &found, err)) < 0)
 		return status;
 	if (!found.completed || found.lasting > 0)
 		return qc_fail(err, QC_E_FORMAT,

@@ -99,10 +99,11 @@ static int plan(struct repair *repair, struct qc_err *err)
 }
 
 int qc_mend(struct qc_file *file, struct qc_txn *txn, bool leaks_only,
-	    const struct qc_finding_sink *findings, struct qc_check_result *ret, struct qc_err *err)
+	    const struct qc_finding_sink *findings, struct qc_progress *progress,
+	    struct qc_check_result *ret, struct qc_err *err)
 {
 	struct repair repair = {.file = file, .txn = txn, .leaks_only = leaks_only};
-	const struct qc_check_options how = {0};
+	const struct qc_check_options how = {.progress = progress};
 	int status = qc_check_run(file, &how, findings, &repair.found, err);
 
 	if (status < 0)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "check/check.h"
 #include "txn/txn.h"
 
@@ -15,5 +16,5 @@
  * and what cannot be repaired (ret->lasting) stays as it is, marks included.
  */
 int qc_mend(struct qc_file *file, struct qc_txn *txn, bool leaks_only,
-	    const struct qc_finding_sink *findings, struct qc_check_result *ret,
-	    struct qc_err *err);
+	    const struct qc_finding_sink *findings, struct qc_progress *progress,
+	    struct qc_check_result *ret, struct qc_err *err);

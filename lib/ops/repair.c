@@ -23,10 +23,11 @@ static int pass(struct qc_edit *edit, const struct qc_repair_options *options,
 		const struct qc_finding_sink *before, const struct qc_finding_sink *after,
 		struct qc_repair_report *ret, struct qc_err *err)
 {
-	const struct qc_check_options how = {0};
+	const struct qc_check_options how = {.progress = options->progress};
 	struct qc_file *file = edit->file;
 	struct qc_txn_report committed = {0};
-	int status = qc_mend(file, edit->txn, options->leaks_only, before, &ret->found, err);
+	int status = qc_mend(file, edit->txn, options->leaks_only, before, options->progress,
+			     &ret->found, err);
 
 	if (status < 0)
 		return status;

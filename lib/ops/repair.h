@@ -17,6 +17,7 @@ struct qc_repair_options {
 	bool dry_run;
 	bool no_sync;
 	const volatile sig_atomic_t *stop;
+	struct qc_progress *progress; /* of each check; NULL: nobody wants to know */
 
 	/* Called once no other file will be opened, before any byte is read; or NULL. */
 	void (*opened)(const void *context);

@@ -131,6 +131,16 @@ populate() { # IMAGE
 	python3 "$BATS_TEST_DIRNAME/agrees.py" "$QCOWTOOL" 1 360 "${sources[@]}" >&2
 }
 
+@test "-p shows how far a check or a repair has come" {
+	create image.qcow2 cluster_size=64k
+	change image.qcow2 "write 0 128k"
+	qcowtool check -p image.qcow2
+	[[ $status == 0 && $stderr == "qcowtool check: image.qcow2: 100.0 %, "* ]]
+	qcowtool check -p -r all image.qcow2
+	[[ $status == 0 && $stderr == "qcowtool check: image.qcow2: 100.0 %, "* ]]
+	succeeds check -p -q image.qcow2
+}
+
 @test "a leak alone is status 3, with corruption 2" {
 	create image.qcow2 cluster_size=64k
 	change image.qcow2 "write 0 128k" "discard 64k 64k"

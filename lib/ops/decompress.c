@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "io/file_posix.h"
+#include "io/write_behind.h"
 #include "ops/decompress_pool.h"
 #include "txn/forest.h"
 #include "txn/txn_state.h"
@@ -24,17 +24,19 @@ struct work {
 	struct qc_pool *pool; /* made when there is something to inflate */
 	struct qc_forest_extent *extents;
 	size_t extent_count;
+	struct qc_write_behind behind;
 	struct qc_decompress_report report;
 };
 
 /* --- reading --- */
 
-/* How many extents from `first` on are read in one call, and how long that is. */
+/* How many extents from `first` on are read in one call, and from where to where. */
 static size_t find_run(const struct work *w, const struct qc_pool_load *load, size_t first,
-		       uint64_t *ret_bytes)
+		       uint64_t *ret_start, uint64_t *ret_end)
 {
 	uint64_t room = load->in_room - load->in_used;
-	uint64_t start = w->extents[first].host.byte, end = start;
+	uint64_t start = qc_align_down(w->extents[first].host.byte, QC_POOL_ALIGN_BYTES);
+	uint64_t end = start;
 	size_t i;
 
 	for (i = first; i < w->extent_count && load->count + (i - first) < load->jobs_max; i++) {
@@ -45,7 +47,8 @@ static size_t find_run(const struct work *w, const struct qc_pool_load *load, si
 			break;
 		end = new_end;
 	}
-	*ret_bytes = end - start;
+	*ret_start = start;
+	*ret_end = end;
 	return i - first;
 }
 
@@ -56,14 +59,14 @@ static int read_load(struct work *w, struct qc_pool_load *load, size_t *next, st
 
 	load->first = *next;
 	while (*next < w->extent_count) {
-		uint64_t start = w->extents[*next].host.byte, bytes;
+		uint64_t start, end;
 		int status;
 
-		count = find_run(w, load, *next, &bytes);
+		count = find_run(w, load, *next, &start, &end);
 		if (count == 0)
 			break;
 		status = qc_file_read(w->edit->image->file, start, load->in + load->in_used,
-				      (size_t)bytes, err);
+				      (size_t)(end - start), err);
 		if (status < 0)
 			return qc_err_context(err, "compressed clusters");
 		for (; count > 0; count--, (*next)++) {
@@ -74,8 +77,8 @@ static int read_load(struct work *w, struct qc_pool_load *load, size_t *next, st
 				.from_bytes = (size_t)extent->bytes,
 			};
 		}
-		load->in_used += (size_t)bytes;
-		w->report.bytes_read += bytes;
+		load->in_used += (size_t)qc_align_up(end - start, QC_POOL_ALIGN_BYTES);
+		w->report.bytes_read += end - start;
 	}
 	return 0;
 }
@@ -114,8 +117,9 @@ static int write_load(struct work *w, const struct qc_pool_load *load, struct qc
 			run++;
 		status = qc_txn_put(w->edit->txn, extents[i].cluster, load->out + i * cluster,
 				    (size_t)(run * cluster), err);
-		qc_file_posix_start_writing(w->edit->image->file, extents[i].cluster.byte,
-					    run * cluster);
+		if (status == 0)
+			qc_write_behind_wrote(&w->behind, extents[i].cluster.byte, run * cluster,
+					      (w->extent_count - load->first - i - run) * cluster);
 		w->report.bytes_written += run * cluster;
 	}
 	return qc_txn_result(w->edit->txn, status);
@@ -232,6 +236,7 @@ static int run_batch(struct work *w, uint64_t *at, uint64_t end, bool *ret_more,
 	struct qc_txn_report report;
 	int status;
 
+	w->behind = (struct qc_write_behind){.file = w->edit->image->file};
 	if ((status = qc_forest_open(w->edit->txn, *at, end, qc_max(clusters, 1), err)) < 0
 	    || (status = expand_all(w, err)) < 0)
 		return status;

@@ -209,11 +209,11 @@ static int make_room(const struct qc_pool *pool, struct qc_pool_load *load, stru
 {
 	size_t out = qc_max(LOAD_BYTES, pool->cluster_bytes);
 
-	/* A descriptor can claim as much as two clusters. */
-	load->in_room = qc_max(LOAD_BYTES, 2 * pool->cluster_bytes);
+	/* A descriptor can claim as much as two clusters, and begin anywhere. */
+	load->in_room = qc_max(LOAD_BYTES, 2 * pool->cluster_bytes + QC_POOL_ALIGN_BYTES);
 	load->jobs_max = out / pool->cluster_bytes;
-	load->in = load->in ? load->in : malloc(load->in_room);
-	load->out = load->out ? load->out : malloc(out);
+	load->in = load->in ? load->in : aligned_alloc(QC_POOL_ALIGN_BYTES, load->in_room);
+	load->out = load->out ? load->out : aligned_alloc(QC_POOL_ALIGN_BYTES, out);
 	load->jobs = load->jobs ? load->jobs : calloc(load->jobs_max, sizeof(*load->jobs));
 	return load->in && load->out && load->jobs ? 0 : qc_fail_memory(err);
 }

@@ -4,9 +4,9 @@
  * It is the only edit in its transaction.
  *
  * An L2 table is copied once however many L1 tables refer to it, and all of them will refer to the
- * copy. A compressed extent (host offset and length) that several entries of one part of the disk
- * refer to becomes one plain cluster that all of them refer to. Its refcount is the number of ways
- * that lead to it, as the extent's was.
+ * copy; one that serves several parts of the disk becomes one for each. A compressed extent (host
+ * offset and length) that several entries refer to, wherever they are, becomes one plain cluster that
+ * all of them refer to. Its refcount is the number of ways that lead to it, as the extent's was.
  *
  * Calling sequence
  *	qc_forest_open(txn, from, to, most, &err);
@@ -20,7 +20,8 @@
  *	at = qc_forest_position(txn);		below `to`: there was more than `most`
  *	qc_txn_commit(txn, ...);
  *
- * Memory: the snapshots' L1 tables, at most QC_FOREST_L1_BYTES_MAX, and about 16 MiB beside it.
+ * Memory: the snapshots' L1 tables, at most QC_FOREST_L1_BYTES_MAX, and about 16 MiB beside it; where
+ * extents are shared between distant parts of the disk, 10 MiB more, which hold 196608 of them.
  */
 #pragma once
 

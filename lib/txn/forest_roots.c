@@ -88,6 +88,7 @@ void qc_forest_free(struct qc_forest *forest)
 	free(forest->trees);
 	free(forest->items);
 	free(forest->extents);
+	free(forest->shared);
 	qc_fill_free(forest->fill);
 	qc_stage_clear(&forest->tables);
 	free(forest);

@@ -6,11 +6,14 @@
 #include "format/l1_entry.h"
 #include "format/refcount_entry.h"
 #include "image/image.h"
-#include "txn/forest.h"
+#include "txn/forest_impl.h"
 #include "txn/txn_state.h"
 
-/* Inflates all that comes up, one after the other. */
-static int expand(struct rig *r, uint64_t most)
+/*
+ * Inflates all that comes up, one after the other. So many entries are looked at together: the fewer,
+ * the more often what is shared comes up again.
+ */
+static int expand_in_windows(struct rig *r, uint64_t most, size_t items_max)
 {
 	size_t cluster = (size_t)r->image->geometry.cluster_bytes, count;
 	struct qc_forest_extent *extents;
@@ -20,6 +23,7 @@ static int expand(struct rig *r, uint64_t most)
 
 	assert_int_equal(qc_codec_open(r->image->header.compression, &codec, &r->err), 0);
 	status = qc_forest_open(r->txn, 0, UINT64_MAX, most, &r->err);
+	r->txn->forest->items_max = items_max;
 	while (status == 0) {
 		status = qc_forest_next(r->txn, &extents, &count, &r->err);
 		if (status < 0 || count == 0)
@@ -45,6 +49,11 @@ static int expand(struct rig *r, uint64_t most)
 	free(packed);
 	free(bytes);
 	return status;
+}
+
+static int expand(struct rig *r, uint64_t most)
+{
+	return expand_in_windows(r, most, QC_FOREST_ITEMS_MAX);
 }
 
 static struct builder *small(void)
@@ -132,30 +141,137 @@ static void a_snapshot_keeps_sharing_the_table_and_its_clusters(void **state)
 	builder_free(b);
 }
 
-static void a_table_of_several_parts_of_the_disk_is_refused(void **state)
+/* The compressed extent of guest cluster 3, with so many references to its host cluster. */
+static uint64_t share_extent(struct builder *b, uint64_t refcount)
 {
-	struct builder *b = small();
-	uint64_t table, word;
-	struct rig r;
-	uint8_t *image;
-	size_t length;
+	uint64_t word = builder_peek64(b, builder_l2_entry_at(b, 3));
 
-	(void)state;
+	builder_poke_refcount(b, (word & ((UINT64_C(1) << 61) - 1)) >> 9, refcount);
+	return word;
+}
+
+/* Guest clusters 3, 40, 64 and 100 are one extent, and 5 another in the same host cluster. */
+static void build_scattered(struct builder *b, uint8_t **ret_image, size_t *ret_length)
+{
+	static const uint64_t others[] = {40, 64, 100};
+	uint64_t word;
+
 	builder_compressed_at(b, 3, filled(0x33), 0);
-	builder_finish(b, &image, &length);
-	table = builder_peek64(b, builder_l1_entry_at(b, 0)) & QC_L1_OFFSET_MASK;
-	word = builder_peek64(b, builder_l2_entry_at(b, 3));
-	builder_poke64(b, builder_l1_entry_at(b, 0), table);
-	builder_poke64(b, builder_l1_entry_at(b, 1), table);
-	builder_poke_refcount(b, table >> 9, 2);
-	builder_poke_refcount(b, (word & ((UINT64_C(1) << 61) - 1)) >> 9, 2);
-	rig_open(&r, image, length, NULL);
-	assert_sound(r.mem);
-	rig_again(&r, false);
-	assert_int_equal(rig_end(&r, expand(&r, UINT64_MAX)), -QC_E_UNSUPPORTED);
-	assert_true(same_file(r.mem, image, length));
-	rig_close(&r);
-	builder_free(b);
+	builder_compressed(b, 5, filled(0x55));
+	builder_data(b, 41, filled(0x41));
+	builder_data(b, 101, filled(0x65));
+	builder_finish(b, ret_image, ret_length);
+	word = share_extent(b, 5);
+	for (size_t i = 0; i < 3; i++)
+		builder_poke64(b, builder_l2_entry_at(b, others[i]), word);
+}
+
+static const size_t windows[] = {1, 4, 64, QC_FOREST_ITEMS_MAX};
+
+#define WINDOW_COUNT (sizeof(windows) / sizeof(windows[0]))
+
+static void an_extent_of_several_parts_of_the_disk_becomes_one_cluster(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < WINDOW_COUNT; i++) {
+		struct builder *b = small();
+		uint64_t word, l1;
+		struct rig r;
+		uint8_t *image;
+		size_t length;
+
+		build_scattered(b, &image, &length);
+		rig_open(&r, image, length, NULL);
+		assert_sound(r.mem);
+		rig_again(&r, false);
+		rig_must(&r, expand_in_windows(&r, UINT64_MAX, windows[i]));
+		rig_commit(&r);
+		assert_sound(r.mem);
+		assert_int_equal(r.report.clusters_allocated, 2);
+		assert_guest(r.mem, 100 << 9, filled(0x33), 512);
+		assert_guest(r.mem, 5 << 9, filled(0x55), 512);
+		assert_guest(r.mem, 101 << 9, filled(0x65), 512);
+		l1 = word_at(r.mem, 40);
+		word = l2_word(r.mem, l1, 3);
+		assert_true((word & QC_L2_COPIED) == 0);
+		assert_true(word == l2_word(r.mem, l1, 40));
+		assert_true(word == l2_word(r.mem, l1 + 8, 0));
+		assert_true(word == l2_word(r.mem, l1 + 8, 36));
+		assert_true((l2_word(r.mem, l1, 5) & QC_L2_COPIED) != 0);
+		rig_close(&r);
+		builder_free(b);
+	}
+}
+
+/* A snapshot's tables refer to it too, and the disk's to something else at the same place. */
+static void what_snapshots_share_with_other_parts_becomes_one_cluster(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < WINDOW_COUNT; i++) {
+		struct builder *b = small();
+		uint64_t word, l1;
+		struct rig r;
+		uint8_t *image;
+		size_t length;
+
+		builder_compressed_at(b, 3, filled(0x33), 0);
+		builder_data(b, 101, filled(0x65));
+		builder_snapshot(b, "1", "one");
+		builder_data(b, 3, filled(0x34));
+		builder_data(b, 102, filled(0x66));
+		builder_finish(b, &image, &length);
+		word = builder_peek64(b, builder_snapshot_l2_entry_at(b, 0, 3));
+		builder_poke64(b, builder_l2_entry_at(b, 100), word);
+		builder_poke_refcount(b, (word & ((UINT64_C(1) << 61) - 1)) >> 9, 2);
+		rig_open(&r, image, length, NULL);
+		assert_sound(r.mem);
+		rig_again(&r, false);
+		rig_must(&r, expand_in_windows(&r, UINT64_MAX, qc_max(windows[i], 2)));
+		rig_commit(&r);
+		assert_sound(r.mem);
+		assert_int_equal(r.report.clusters_allocated, 1);
+		assert_guest(r.mem, 100 << 9, filled(0x33), 512);
+		assert_guest(r.mem, 3 << 9, filled(0x34), 512);
+		l1 = word_at(r.mem, 40);
+		assert_true((l2_word(r.mem, l1 + 8, 36) & QC_L2_COPIED) == 0);
+		rig_close(&r);
+		builder_free(b);
+	}
+}
+
+static void a_table_of_several_parts_of_the_disk_becomes_one_for_each(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < WINDOW_COUNT; i++) {
+		struct builder *b = small();
+		uint64_t table, l1;
+		struct rig r;
+		uint8_t *image;
+		size_t length;
+
+		builder_compressed_at(b, 3, filled(0x33), 0);
+		builder_finish(b, &image, &length);
+		table = builder_peek64(b, builder_l1_entry_at(b, 0)) & QC_L1_OFFSET_MASK;
+		builder_poke64(b, builder_l1_entry_at(b, 0), table);
+		builder_poke64(b, builder_l1_entry_at(b, 1), table);
+		builder_poke_refcount(b, table >> 9, 2);
+		share_extent(b, 2);
+		rig_open(&r, image, length, NULL);
+		assert_sound(r.mem);
+		rig_again(&r, false);
+		rig_must(&r, expand_in_windows(&r, UINT64_MAX, windows[i]));
+		rig_commit(&r);
+		assert_sound(r.mem);
+		assert_int_equal(r.report.clusters_allocated, 1);
+		assert_guest(r.mem, 3 << 9, filled(0x33), 512);
+		assert_guest(r.mem, (64 + 3) << 9, filled(0x33), 512);
+		l1 = word_at(r.mem, 40);
+		assert_true(word_at(r.mem, l1) != word_at(r.mem, l1 + 8));
+		assert_true((word_at(r.mem, l1) & word_at(r.mem, l1 + 8) & QC_L1_COPIED) != 0);
+		assert_true(l2_word(r.mem, l1, 3) == l2_word(r.mem, l1 + 8, 3));
+		rig_close(&r);
+		builder_free(b);
+	}
 }
 
 static void a_trusted_count_of_zero_is_found_out(void **state)
@@ -218,7 +334,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_extent_of_two_guest_clusters_becomes_one_cluster),
 		cmocka_unit_test(a_snapshot_keeps_sharing_the_table_and_its_clusters),
-		cmocka_unit_test(a_table_of_several_parts_of_the_disk_is_refused),
+		cmocka_unit_test(an_extent_of_several_parts_of_the_disk_becomes_one_cluster),
+		cmocka_unit_test(what_snapshots_share_with_other_parts_becomes_one_cluster),
+		cmocka_unit_test(a_table_of_several_parts_of_the_disk_becomes_one_for_each),
 		cmocka_unit_test(a_trusted_count_of_zero_is_found_out),
 		cmocka_unit_test(no_more_come_up_than_were_asked_for),
 	};

@@ -329,8 +329,9 @@ static void judge(const struct scene *s, struct rig *r, int status, bool dead, u
 		assert_true(same_file(r->mem, s->bytes, s->length));
 }
 
-static void break_everywhere(const struct picture *p, const struct qc_decompress *what, bool dead,
-			     uint64_t step)
+/* Each step-th call of these kinds fails; if `dead`, all later ones too. */
+static void break_calls(const struct picture *p, const struct qc_decompress *what,
+			unsigned int calls, bool dead, uint64_t step)
 {
 	struct qc_decompress_report report;
 	bool happened = true;
@@ -341,7 +342,7 @@ static void break_everywhere(const struct picture *p, const struct qc_decompress
 	rig_open(&good, s.bytes, s.length, NULL);
 	rig_must(&good, run(&good, what, &report));
 	for (uint64_t at = 0; happened; at += step) {
-		struct fault_plan plan = {.calls = dead ? FAULT_ALL : FAULT_ALL & ~FAULT_PUNCH,
+		struct fault_plan plan = {.calls = calls,
 					  .at = at,
 					  .sticky = dead,
 					  .os_errno = EIO};
@@ -361,6 +362,12 @@ static void break_everywhere(const struct picture *p, const struct qc_decompress
 	}
 	rig_close(&good);
 	scene_clear(&s);
+}
+
+static void break_everywhere(const struct picture *p, const struct qc_decompress *what, bool dead,
+			     uint64_t step)
+{
+	break_calls(p, what, dead ? FAULT_ALL : FAULT_ALL & ~FAULT_PUNCH, dead, step);
 }
 
 /* Large clusters take time, and break like small ones. */
@@ -390,6 +397,17 @@ static void batches_that_fail_leave_what_a_second_run_finishes(void **state)
 		struct qc_decompress what = in_batches(&pictures[i]);
 
 		break_everywhere(&pictures[i], &what, i % 2 == 0, every(4, &pictures[i]));
+	}
+}
+
+/* Before the flip of each commit, and after it. */
+static void batches_that_end_at_a_barrier_leave_what_a_second_run_finishes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PICTURE_COUNT; i++) {
+		struct qc_decompress what = in_batches(&pictures[i]);
+
+		break_calls(&pictures[i], &what, FAULT_SYNC, false, 1);
 	}
 }
 
@@ -435,6 +453,7 @@ int main(void)
 		cmocka_unit_test(a_call_that_fails_leaves_every_byte),
 		cmocka_unit_test(storage_that_dies_leaves_what_a_second_run_finishes),
 		cmocka_unit_test(batches_that_fail_leave_what_a_second_run_finishes),
+		cmocka_unit_test(batches_that_end_at_a_barrier_leave_what_a_second_run_finishes),
 		cmocka_unit_test(a_broken_stream_is_named_and_leaves_every_byte),
 	};
 

@@ -4,7 +4,8 @@
 #	bash bench.sh [--quick]
 #
 # --quick takes small images and one run; its figures mean nothing, it proves that all of this works.
-# BENCH_RUNS is the number of runs of each side, BENCH_FOLDER where the images go (3 GiB at most).
+# BENCH_RUNS is the number of runs of each side, BENCH_FOLDER where the images go (6 GiB at most),
+# BENCH_TREE a folder of real files for the rows that need some.
 set -euo pipefail
 
 : "${QCOWTOOL:?}"
@@ -13,9 +14,9 @@ measure=$(realpath "$programs/measure")
 shuffle=$(realpath "$programs/shuffle_clusters")
 
 if [[ ${1:-} == --quick ]]; then
-	runs=${BENCH_RUNS:-1} disk=1G allocated=256M patches=200 metadata=4G shuffled=1G data=8
+	runs=${BENCH_RUNS:-1} disk=1G allocated=256M patches=200 metadata=4G shuffled=1G data=8 tree=16
 elif [[ $# == 0 ]]; then
-	runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=512
+	runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=512 tree=2048
 else
 	echo "usage: bench.sh [--quick]" >&2
 	exit 64
@@ -189,6 +190,68 @@ bench_hash() {
 	compare "compare,_${size}_disk,_half_of_it_data"
 }
 
+# A raw file of that many MiB out of real files, in the order of their names.
+pack_tree() { # MIB
+	find "${BENCH_TREE:-/usr}" -xdev -type f -size +1k -print0 2>/dev/null | sort -z |
+		xargs -0 cat 2>/dev/null | head -c "$1M" || true
+}
+
+# What an earlier run left goes before each, so that both find as many pages free; the copy that is
+# expanded in place is on stable storage before the clock starts, as convert's source is.
+bench_decompress() {
+	local type
+	pack_tree "$tree" >raw
+	for type in zlib zstd; do
+		qemu-img convert -c -f raw -O qcow2 -o compression_type=$type raw packed.qcow2
+		unpack_with() { # ROW OPTION...
+			rm -f one.qcow2 two.qcow2
+			cp packed.qcow2 one.qcow2
+			sync one.qcow2
+			sample "$1" ours "$QCOWTOOL" decompress -q "${@:2}" one.qcow2
+		}
+		convert_with() { # ROW OPTION...
+			rm -f one.qcow2 two.qcow2
+			sample "$1" theirs qemu-img convert -O qcow2 "${@:2}" packed.qcow2 two.qcow2
+		}
+		ours() { unpack_with "$1"; }
+		theirs() { convert_with "$1" -t writeback; }
+		compare "decompress,_${tree}M_of_files,_$type"
+		ours() { unpack_with "$1" --no-sync; }
+		theirs() { convert_with "$1" -t unsafe; }
+		compare "decompress_--no-sync,_${tree}M_of_files,_$type"
+		unpack_with last
+		qemu-img compare -q -f raw -F qcow2 raw one.qcow2
+	done
+	rm -f raw
+}
+
+# An empty overlay takes in all of its backing file, or what another one shows differently: a tenth.
+bench_rebase() {
+	pack_tree "$tree" >raw
+	qemu-img convert -f raw -O qcow2 raw base.qcow2
+	cp base.qcow2 other.qcow2
+	awk -v mib="$tree" 'BEGIN { for (i = 0; i < mib; i += 10) print "write -q -P 7 " i "M 1M" }' |
+		qemu-io -f qcow2 other.qcow2 >/dev/null
+	rm raw
+	prepare() {
+		rm -f one.qcow2 two.qcow2
+		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 one.qcow2
+		qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 two.qcow2
+	}
+	ours() { sample "$1" ours "$QCOWTOOL" rebase -q -b '' one.qcow2; }
+	theirs() { sample "$1" theirs qemu-img rebase -t writeback -b '' two.qcow2; }
+	compare "flatten,_${tree}M_of_files"
+	qemu-img compare -q one.qcow2 base.qcow2
+	ours() { sample "$1" ours "$QCOWTOOL" rebase -q --no-sync -b '' one.qcow2; }
+	theirs() { sample "$1" theirs qemu-img rebase -t unsafe -b '' two.qcow2; }
+	compare "flatten_--no-sync,_${tree}M_of_files"
+	ours() { sample "$1" ours "$QCOWTOOL" rebase -q -b other.qcow2 -F qcow2 one.qcow2; }
+	theirs() { sample "$1" theirs qemu-img rebase -t writeback -b other.qcow2 -F qcow2 two.qcow2; }
+	compare "rebase,_${tree}M_of_files,_a_tenth_differs"
+	qemu-img compare -q one.qcow2 base.qcow2
+	prepare() { :; }
+}
+
 bench_check() {
 	ours() { sample "$1" ours "$QCOWTOOL" check one.qcow2; }
 	theirs() { sample "$1" theirs qemu-img check one.qcow2; }
@@ -230,6 +293,10 @@ rm -f ./*.qcow2
 bench_read
 bench_hash
 rm -f ./*.qcow2 new.*
+bench_decompress
+rm -f ./*.qcow2
+bench_rebase
+rm -f ./*.qcow2
 metadata_image one.qcow2 "$metadata"
 bench_check
 bench_snapshots

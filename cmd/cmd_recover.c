@@ -12,6 +12,7 @@
 #include "format/disk_layout.h"
 #include "image/image.h"
 #include "io/file_posix.h"
+#include "ops/edit_data.h"
 #include "txn/recover.h"
 
 static const struct command_syntax syntax = {
@@ -20,7 +21,7 @@ static const struct command_syntax syntax = {
 	.most = 1,
 	.doc = "Shows the journal that an interrupted transaction left in IMAGE, and finishes the "
 	       "transaction or drops it. With -n nothing is changed.",
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_DRY_RUN | COMMON_NO_SYNC
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
 		   | COMMON_NO_SANDBOX,
 };
 
@@ -187,23 +188,22 @@ static int settle(struct qc_file *file, const struct qc_recover_plan *plan, bool
 	return status;
 }
 
-static int recover(const struct command_line *line, struct qc_file *file, struct qc_err *err)
+static int show_and_settle(const struct command_line *line, struct qc_file *file,
+			   const struct qc_recover_plan *plan, struct qc_err *err)
 {
 	const struct common_options *common = &line->common;
 	bool json = common->output == OUTPUT_JSON && !common->quiet;
 	bool text = common->output == OUTPUT_HUMAN && !common->quiet;
-	struct qc_recover_plan plan;
 	json_t *value = NULL;
 	bool settled;
-	int status;
+	int status = 0;
 
-	if ((status = qc_recover_look(file, &plan, err)) < 0
-	    || (json && (status = make_json(line->argument[0], file, &plan, &value, err)) < 0)
-	    || (text && (status = print_text(file, &plan, err)) < 0))
+	if ((json && (status = make_json(line->argument[0], file, plan, &value, err)) < 0)
+	    || (text && (status = print_text(file, plan, err)) < 0))
 		return status;
 	(void)interrupt_catch(); /* settling is not left half done */
-	status = settle(file, &plan, common->dry_run, &settled, err);
-	if (json && (status == 0 || plan.state != QC_RECOVER_CLEAN)) {
+	status = settle(file, plan, common->dry_run, &settled, err);
+	if (json && (status == 0 || plan->state != QC_RECOVER_CLEAN)) {
 		struct qc_err print_err;
 
 		json_object_set_new(value, "settled", json_boolean(settled));
@@ -213,8 +213,31 @@ static int recover(const struct command_line *line, struct qc_file *file, struct
 		json_decref(value);
 	}
 	if (text && status == 0)
-		printf("%s: %s%s\n", line->argument[0], qc_recover_state_text(plan.state),
+		printf("%s: %s%s\n", line->argument[0], qc_recover_state_text(plan->state),
 		       settled ? "; settled" : "");
+	return status;
+}
+
+/* What is to be redone is written to the data file that the image names; nothing else is opened. */
+static int recover(const struct command_line *line, struct qc_file *file, struct qc_err *err)
+{
+	const struct qc_edit_data_how how = {
+		.image_path = line->argument[0],
+		.image_file = file,
+		.policy = line->common.chain,
+		.no_sync = line->common.no_sync,
+	};
+	struct qc_edit_data data = {0};
+	struct qc_recover_plan plan;
+	int status;
+
+	if ((status = qc_recover_look(file, &plan, err)) < 0
+	    || (!line->common.dry_run
+		&& (status = qc_edit_data_open_for_redo(&data, &how, file, &plan, err)) < 0))
+		return status;
+	lock_down(&line->common);
+	status = show_and_settle(line, file, &plan, err);
+	qc_edit_data_close(&data);
 	return status;
 }
 
@@ -233,7 +256,6 @@ int cmd_recover(int argc, char **argv)
 	how.no_sync = line.common.no_sync;
 	status = qc_file_posix_open(line.argument[0], &how, &file, &err);
 	if (status == 0) {
-		lock_down(&line.common);
 		status = recover(&line, file, &err);
 		qc_file_close(file);
 	}

@@ -111,6 +111,33 @@ static bool is_freed_run(const struct qc_journal_record *record)
 	       && record->length > 0 && record->digest == 0;
 }
 
+static bool is_data(const struct qc_journal_record *record)
+{
+	return qc_host_is_none(record->old_host) && !qc_host_is_none(record->new_host)
+	       && record->length > 0 && record->length <= UINT64_C(1) << QC_CLUSTER_BITS_MAX;
+}
+
+static bool is_data_zero(const struct qc_journal_record *record)
+{
+	return qc_host_is_none(record->old_host) && qc_host_is_none(record->new_host)
+	       && record->length > 0 && record->digest == 0
+	       && qc_range_fits(record->index, record->length, OFFSET_END);
+}
+
+static bool makes_sense(const struct qc_journal_record *record)
+{
+	switch (record->kind) {
+	case QC_JOURNAL_FREED:
+		return is_freed_run(record);
+	case QC_JOURNAL_DATA:
+		return is_data(record);
+	case QC_JOURNAL_DATA_ZERO:
+		return is_data_zero(record);
+	default:
+		return true;
+	}
+}
+
 int qc_journal_record_decode(const struct qc_disk_journal_record *from,
 			     struct qc_journal_record *ret, struct qc_err *err)
 {
@@ -131,8 +158,9 @@ int qc_journal_record_decode(const struct qc_disk_journal_record *from,
 	if (!qc_range_fits(record.old_host.byte, record.length, OFFSET_END)
 	    || !qc_range_fits(record.new_host.byte, record.length, OFFSET_END))
 		return qc_fail(err, QC_E_FORMAT, "journal record with an impossible place");
-	if (kind == QC_JOURNAL_FREED && !is_freed_run(&record))
-		return qc_fail(err, QC_E_FORMAT, "journal record of freed space makes no sense");
+	if (!makes_sense(&record))
+		return qc_fail(err, QC_E_FORMAT, "journal record of %s makes no sense",
+			       qc_journal_kind_text(record.kind));
 	*ret = record;
 	return 0;
 }
@@ -179,6 +207,10 @@ const char *qc_journal_kind_text(enum qc_journal_kind kind)
 		return "bitmap table";
 	case QC_JOURNAL_BITMAP_DIRECTORY:
 		return "bitmap directory";
+	case QC_JOURNAL_DATA:
+		return "data";
+	case QC_JOURNAL_DATA_ZERO:
+		return "zeroes in data";
 	}
 	return "unknown record";
 }
@@ -204,6 +236,10 @@ const char *qc_journal_kind_id(enum qc_journal_kind kind)
 		return "bitmap-table";
 	case QC_JOURNAL_BITMAP_DIRECTORY:
 		return "bitmap-directory";
+	case QC_JOURNAL_DATA:
+		return "data";
+	case QC_JOURNAL_DATA_ZERO:
+		return "data-zero";
 	}
 	return "unknown";
 }

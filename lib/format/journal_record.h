@@ -20,7 +20,9 @@ enum qc_journal_kind {
 	QC_JOURNAL_BITMAP_DATA, /* `index`: number of the bitmap << 32 | entry of its table */
 	QC_JOURNAL_BITMAP_TABLE, /* `index`: number of the bitmap in the directory */
 	QC_JOURNAL_BITMAP_DIRECTORY,
-	QC_JOURNAL_KIND_LAST = QC_JOURNAL_BITMAP_DIRECTORY,
+	QC_JOURNAL_DATA, /* guest cluster `index` of the data file: its content is at new_host */
+	QC_JOURNAL_DATA_ZERO, /* `length` bytes from guest offset `index` on become zeroes there */
+	QC_JOURNAL_KIND_LAST = QC_JOURNAL_DATA_ZERO,
 };
 
 struct qc_journal_record {
@@ -29,7 +31,7 @@ struct qc_journal_record {
 	struct qc_host old_host;
 	struct qc_host new_host;
 	uint64_t length;
-	uint64_t digest; /* XXH64 of the new content; 0 for QC_JOURNAL_FREED */
+	uint64_t digest; /* XXH64 of the new content; 0 where there is none */
 };
 
 struct qc_journal_head {

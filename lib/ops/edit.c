@@ -25,8 +25,22 @@ static int open_file(struct qc_edit *edit, const char *path, const struct qc_edi
 	return qc_file_overlay_open(edit->file, changes, &edit->overlay, err);
 }
 
-static int recover(struct qc_edit *edit, struct qc_file *file, bool repair, struct qc_err *err)
+static struct qc_edit_data_how data_how(const struct qc_edit *edit, const char *path,
+					const struct qc_edit_options *options)
 {
+	return (struct qc_edit_data_how){
+		.image_path = path,
+		.image_file = edit->file,
+		.policy = options->policy,
+		.dry_run = options->dry_run,
+		.no_sync = options->no_sync,
+	};
+}
+
+static int recover(struct qc_edit *edit, struct qc_file *file, const char *path,
+		   const struct qc_edit_options *options, struct qc_err *err)
+{
+	const struct qc_edit_data_how how = data_how(edit, path, options);
 	struct qc_recover_plan plan;
 	int status;
 
@@ -36,8 +50,10 @@ static int recover(struct qc_edit *edit, struct qc_file *file, bool repair, stru
 	if (plan.state == QC_RECOVER_UNDECIDABLE)
 		return qc_fail(err, QC_E_FORMAT, "%s; see qcowtool recover",
 			       qc_recover_state_text(plan.state));
-	status = qc_recover_apply(file, &plan, err);
-	if (status == -QC_E_FORMAT && repair)
+	status = qc_edit_data_open_for_redo(&edit->data, &how, file, &plan, err);
+	if (status == 0)
+		status = qc_recover_apply(file, &plan, err);
+	if (status == -QC_E_FORMAT && options->txn.repair)
 		return 0; /* the tables decide what is free, and it is they that are to be repaired */
 	return status < 0 ? qc_err_context(err, "recovery of an interrupted transaction") : 0;
 }
@@ -132,6 +148,17 @@ static bool is_dirty(const struct qc_image *image)
 	       == QC_INCOMPAT_DIRTY;
 }
 
+/* Edits of guest bytes need the file in which they lie. */
+static int open_data(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
+		     struct qc_err *err)
+{
+	const struct qc_edit_data_how how = data_how(edit, path, options);
+
+	if (options->no_backing || !edit->image->geometry.external_data)
+		return 0;
+	return qc_edit_data_open(&edit->data, &how, edit->image, err);
+}
+
 static int open_backing(struct qc_edit *edit, const char *path,
 			const struct qc_edit_options *options, struct qc_err *err)
 {
@@ -153,6 +180,8 @@ static int begin_txn(struct qc_edit *edit, const struct qc_edit_options *options
 
 	if (!txn.spool)
 		txn.spool = edit->spool;
+	if (edit->image->geometry.external_data)
+		edit->image->data = qc_edit_data_file(&edit->data);
 	return qc_txn_begin(edit->image, edit->backing, &txn, &edit->txn, err);
 }
 
@@ -163,8 +192,9 @@ static int begin(struct qc_edit *edit, const char *path, const struct qc_edit_op
 	struct qc_file *file = edit->overlay ? edit->overlay : edit->file;
 	int status;
 
-	if ((status = recover(edit, file, options->txn.repair, err)) < 0
+	if ((status = recover(edit, file, path, options, err)) < 0
 	    || (status = open_image(edit, file, options->txn.repair, err)) < 0
+	    || (status = open_data(edit, path, options, err)) < 0
 	    || (status = open_backing(edit, path, options, err)) < 0)
 		return status;
 	if (options->opened)
@@ -249,6 +279,7 @@ void qc_edit_close(struct qc_edit *edit)
 	qc_layer_close(edit->backing);
 	qc_image_close(edit->image);
 	qc_file_close(edit->spool);
+	qc_edit_data_close(&edit->data);
 	qc_file_close(edit->overlay);
 	if (!edit->borrowed)
 		qc_file_close(edit->file);

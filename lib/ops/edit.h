@@ -12,7 +12,7 @@
  *	qc_edit_close(edit);			without a commit: nothing happened
  *
  * A dry run does all of it on an overlay: the image's file is opened for reading only, and what
- * would be written, the commit included, goes to a temporary file.
+ * would be written, the commit included, goes to a temporary file. So does a data file.
  */
 #pragma once
 
@@ -21,6 +21,7 @@
 
 #include "base/err.h"
 #include "image/chain.h"
+#include "ops/edit_data.h"
 #include "txn/recover.h"
 #include "txn/txn.h"
 
@@ -44,10 +45,11 @@ struct qc_edit_past {
 };
 
 struct qc_edit {
-	struct qc_file *file;	 /* the image's */
-	struct qc_file *overlay; /* what the transaction sees in a dry run, else NULL */
-	struct qc_file *spool;	 /* for the transaction; NULL if there is no place for one */
-	bool borrowed;		 /* the file is the caller's */
+	struct qc_file *file;	  /* the image's */
+	struct qc_file *overlay;  /* what the transaction sees in a dry run, else NULL */
+	struct qc_file *spool;	  /* for the transaction; NULL if there is no place for one */
+	bool borrowed;		  /* the file is the caller's */
+	struct qc_edit_data data; /* the image's data file, if it has one that is needed */
 	struct qc_image *image;
 	struct qc_layer *backing; /* NULL: none */
 	struct qc_txn *txn;	  /* NULL once it has ended */

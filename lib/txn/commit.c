@@ -7,6 +7,7 @@
  *	barrier		fsync: all of the above is durable, and unreachable
  *	flip		sector 0 is compared with what was loaded, and written once (I4)
  *	barrier		fdatasync: the new state is durable
+ *	redo		only with a data file: bytes of it that the old state showed are written over
  *	reclaim		what only the old state used is punched, and the journal cut off (I2)
  *
  * A crash before the flip leaves the old image and a longer file; after it, the new image and the
@@ -25,6 +26,7 @@
 #include "txn/forest_impl.h"
 #include "txn/journal_write.h"
 #include "txn/reclaim.h"
+#include "txn/redo.h"
 #include "txn/stage_header.h"
 #include "txn/txn_state.h"
 #include "txn/verify.h"
@@ -90,7 +92,10 @@ static int settle(struct qc_txn *txn, struct qc_err *err)
 {
 	int status;
 
+	/* Only a root that moves tells that there is something to redo. */
+	txn->l1_changed |= qc_external_has_redo(txn);
 	if ((status = qc_txn_need_space(txn, err)) < 0
+	    || (status = qc_external_settle(txn, err)) < 0
 	    || (txn->forest && (status = qc_forest_settle(txn->forest, err)) < 0)
 	    || (status = settle_l1(txn, err)) < 0 || (status = settle_snapshots(txn, err)) < 0
 	    || (status = qc_marks_settle(txn, err)) < 0
@@ -175,7 +180,8 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 	bool shared_freed = false;
 	int status;
 
-	if ((status = qc_stage_flush(&txn->l2, err)) < 0
+	if ((status = qc_external_flush(txn, err)) < 0
+	    || (status = qc_stage_flush(&txn->l2, err)) < 0
 	    || (txn->forest && (status = qc_forest_write(txn->forest, err)) < 0)
 	    || (status = write_l1(txn, 0, err)) < 0
 	    || (txn->new_snapshot && (status = write_l1(txn, txn->image->snapshots.count, err)) < 0)
@@ -190,6 +196,15 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 }
 
 /* --- flip --- */
+
+/* It is a fact already, so this is no failure that could be undone. */
+static int fail_unfinished(struct qc_err *err)
+{
+	err->code = QC_E_OUTCOME_UNKNOWN;
+	return qc_err_context(err,
+			      "the transaction is committed, but not all of its bytes are in the "
+			      "data file; qcowtool recover finishes it");
+}
 
 static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
 {
@@ -208,13 +223,14 @@ static int flip(struct qc_txn *txn, const uint8_t *after, struct qc_err *err)
 static bool has_changes(const struct qc_txn *txn)
 {
 	return txn->l2.changed > 0 || txn->l1_changed || txn->header_changed
-	       || txn->snapshots_changed || txn->marks.changed
+	       || txn->snapshots_changed || txn->marks.changed || qc_external_has_redo(txn)
 	       || (txn->space_known && txn->refs.blocks.changed > 0);
 }
 
 int qc_commit(struct qc_txn *txn, struct qc_err *err)
 {
 	struct qc_file *file = txn->image->file;
+	bool redo = qc_external_has_redo(txn);
 	uint8_t after[QC_SECTOR_BYTES];
 	struct qc_journal journal;
 	struct qc_err ignored;
@@ -229,6 +245,8 @@ int qc_commit(struct qc_txn *txn, struct qc_err *err)
 		qc_stage_header_lead_to_bitmaps(txn->header.header_bytes, txn->marks.directory,
 						qc_bitmaps_encoded_bytes(&txn->image->bitmaps),
 						after);
+	if (redo)
+		qc_redo_guard(after);
 	if ((status = write_all(txn, after, &journal, err)) < 0
 	    || (status = qc_file_sync(file, QC_SYNC_FULL, err)) < 0)
 		return status;
@@ -236,6 +254,8 @@ int qc_commit(struct qc_txn *txn, struct qc_err *err)
 		return qc_fail(err, QC_E_INTERRUPTED, "interrupted");
 	if ((status = flip(txn, after, err)) < 0)
 		return status;
+	if (redo && qc_redo_replay(file, &journal, after, txn->external.file, err) < 0)
+		return fail_unfinished(err);
 	txn->report.changed = true;
 	/* From here on the commit is a fact; what fails to be given back is free space all the same. */
 	(void)qc_reclaim(file, &journal, NULL, journal.head.file_bytes_after, &ignored);

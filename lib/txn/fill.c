@@ -50,11 +50,8 @@ int qc_fill_open(struct qc_txn *txn, bool with_snapshots, struct qc_err *err)
 
 	assert(!txn->failed && !txn->sealed && txn->l2.changed == 0);
 	txn->sealed = true;
-	if (txn->header.crypt_method != QC_CRYPT_NONE)
-		return qc_txn_result(txn, qc_fail(err, QC_E_UNSUPPORTED,
-						  "the image is encrypted, and its contents cannot "
-						  "be changed"));
-	if ((status = qc_forest_plant(txn, with_snapshots, err)) < 0)
+	if ((status = qc_txn_require_writable(txn, err)) < 0
+	    || (status = qc_forest_plant(txn, with_snapshots, err)) < 0)
 		return qc_txn_result(txn, status);
 	txn->forest->fill = calloc(1, sizeof(*txn->forest->fill));
 	if (!txn->forest->fill)

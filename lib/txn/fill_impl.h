@@ -80,5 +80,9 @@ int qc_fill_change(struct qc_fill *fill, const struct qc_fill_tree *tree, struct
 int qc_fill_drop(struct qc_fill *fill, const struct qc_fill_tree *tree, uint64_t index,
 		 struct qc_host host, struct qc_err *err);
 
+/* What qc_fill_put() does where the clusters lie in a data file. */
+int qc_fill_external(struct qc_txn *txn, uint64_t at, const uint8_t *bytes, size_t length,
+		     const uint8_t *kinds, struct qc_err *err);
+
 /* Goes on to the trees of that L1 index, unless it is there. */
 int qc_fill_open_group(struct qc_fill *fill, uint64_t l1_index, struct qc_err *err);

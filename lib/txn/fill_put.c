@@ -431,6 +431,8 @@ int qc_fill_put(struct qc_txn *txn, uint64_t at, const uint8_t *bytes, size_t le
 	struct qc_fill *fill = txn->forest->fill;
 	int status = qc_txn_need_space(txn, err);
 
+	if (status == 0 && g->external_data) /* one tree, whose clusters have their places */
+		return qc_txn_result(txn, qc_fill_external(txn, at, bytes, length, kinds, err));
 	while (status == 0 && length > 0) {
 		uint64_t in_span = at % g->l2_span_bytes;
 		size_t now = (size_t)qc_min(length, g->l2_span_bytes - in_span);

@@ -38,6 +38,10 @@ int qc_forest_open(struct qc_txn *txn, uint64_t from, uint64_t to, uint64_t clus
 
 	assert(!txn->failed && !txn->sealed && !txn->forest && txn->l2.changed == 0);
 	txn->sealed = true;
+	if (txn->geometry->external_data)
+		return qc_txn_result(txn, qc_fail(err, QC_E_UNSUPPORTED,
+						  "there are no compressed clusters in an external "
+						  "data file"));
 	if (txn->header.crypt_method != QC_CRYPT_NONE)
 		return qc_txn_result(txn, qc_fail(err, QC_E_UNSUPPORTED,
 						  "the image is encrypted, and its clusters cannot "

@@ -73,6 +73,53 @@ static int emit_blocks(struct writer *w, enum qc_journal_kind kind, const struct
 	return status;
 }
 
+/* Where redo clusters are, for the data file; their space is given back like any other. */
+static int emit_redo(struct writer *w, struct qc_err *err)
+{
+	const struct qc_external *external = &w->txn->external;
+	const struct qc_ranges *zeroes = &external->zeroes;
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < zeroes->count; i++)
+		status = emit(w,
+			      &(struct qc_journal_record){
+				      .kind = QC_JOURNAL_DATA_ZERO,
+				      .index = zeroes->list[i].offset,
+				      .length = zeroes->list[i].bytes,
+			      },
+			      err);
+	if (status < 0 || external->redo.changed == 0)
+		return status;
+	return emit_blocks(w, QC_JOURNAL_DATA, &external->redo, err);
+}
+
+static int emit_redo_space(struct writer *w, struct qc_err *err)
+{
+	const struct qc_stage *redo = &w->txn->external.redo;
+	QC_AUTOFREE struct qc_block **list = NULL;
+	int status = 0;
+
+	if (redo->changed == 0)
+		return 0;
+	status = qc_stage_list(redo, &list, err);
+	for (size_t i = 0, run; status == 0 && i < redo->changed; i += run) {
+		uint64_t first = list[i]->new_host.byte;
+
+		for (run = 1; i + run < redo->changed; run++)
+			if (list[i + run]->new_host.byte != first + run * redo->block_bytes)
+				break;
+		if (w->records < RECORDS_MAX)
+			status = emit(w,
+				      &(struct qc_journal_record){
+					      .kind = QC_JOURNAL_FREED,
+					      .old_host = qc_host(first),
+					      .length = run * redo->block_bytes,
+				      },
+				      err);
+	}
+	return status;
+}
+
 static int emit_tables(struct writer *w, struct qc_err *err)
 {
 	const struct qc_txn *txn = w->txn;
@@ -195,7 +242,7 @@ static int emit_all(struct writer *w, struct qc_err *err)
 {
 	int status;
 
-	if ((status = emit_tables(w, err)) < 0
+	if ((status = emit_redo(w, err)) < 0 || (status = emit_tables(w, err)) < 0
 	    || (status = emit_blocks(w, QC_JOURNAL_L2, &w->txn->l2, err)) < 0
 	    || (w->txn->forest
 		&& (status = emit_blocks(w, QC_JOURNAL_L2, &w->txn->forest->tables, err)) < 0)
@@ -204,7 +251,8 @@ static int emit_all(struct writer *w, struct qc_err *err)
 			   < 0)
 	    || (status = emit_blocks(w, QC_JOURNAL_REFCOUNT_BLOCK, &w->txn->refs.blocks, err)) < 0)
 		return status;
-	return emit_freed(w, err);
+	status = emit_freed(w, err);
+	return status < 0 ? status : emit_redo_space(w, err);
 }
 
 /* Where a segment of that many bytes, trailer included, starts so that it ends with the file. */

@@ -1,155 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "txn/put_data.h"
 
-#include <inttypes.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
-#include "format/compressed_desc.h"
-#include "format/l1_entry.h"
 #include "image/read.h"
+#include "txn/put_job.h"
 #include "txn/txn_state.h"
-
-/* One cluster on its way: where its entry is, and what it said before. */
-struct job {
-	struct qc_txn *txn;
-	struct qc_guest base;
-	struct qc_block *table; /* the L2 table; NULL: there is none */
-	uint64_t index;		/* of the entry in it */
-	struct qc_l2_entry old;
-	bool own;	/* what it refers to was given to this transaction, which may write to it */
-	uint64_t limit; /* bytes of the cluster that lie on the disk */
-};
-
-/* --- tables --- */
-
-static int find_table(struct qc_txn *txn, struct qc_guest at, bool create, struct qc_block **ret,
-		      struct qc_err *err)
-{
-	uint64_t l1_index = qc_l1_index(txn->geometry, at);
-	uint64_t entry = txn->image->l1[l1_index];
-	struct qc_host committed = qc_l1_table_of(entry);
-
-	*ret = NULL;
-	if (!create && qc_host_is_none(committed) && !qc_stage_find(&txn->l2, l1_index))
-		return 0;
-	if ((entry & QC_L1_RESERVED) != 0 || qc_in_cluster(txn->geometry, committed.byte) != 0)
-		return qc_fail(err, QC_E_FORMAT,
-			       "L1 entry %" PRIu64 " makes no sense (0x%" PRIx64
-			       "); see qcowtool check",
-			       l1_index, entry);
-	return qc_stage_get(&txn->l2, l1_index, committed, ret, err);
-}
-
-static bool is_given(const struct job *job)
-{
-	return job->txn->space_known && !qc_host_is_none(job->old.host)
-	       && qc_space_is_given(&job->txn->space,
-				    qc_host_cluster(job->txn->geometry, job->old.host));
-}
-
-/*
- * Only with --trust-refcounts: what the committed state uses was free as far as its refcount said, and
- * was given out.
- */
-static int check_not_given(const struct job *job, struct qc_err *err)
-{
-	if (job->own || !is_given(job))
-		return 0;
-	return qc_fail(err, QC_E_FORMAT,
-		       "the cluster at host offset 0x%" PRIx64
-		       " is in use but its refcount is 0; see qcowtool check",
-		       job->old.host.byte);
-}
-
-/* Looks up the entry. */
-static int load_job(struct job *job, struct qc_err *err)
-{
-	const struct qc_geometry *g = job->txn->geometry;
-	enum qc_l2_fault fault;
-	int status;
-
-	job->old = (struct qc_l2_entry){0};
-	job->own = false;
-	job->index = qc_l2_index(g, job->base);
-	job->limit = qc_min(g->cluster_bytes, job->txn->header.disk_bytes - job->base.byte);
-	if ((status = find_table(job->txn, job->base, false, &job->table, err)) < 0 || !job->table)
-		return status;
-	fault = qc_l2_decode(g, qc_l2_load(g, job->table->bytes, job->index), &job->old);
-	if (fault != QC_L2_FAULT_NONE)
-		return qc_fail(err, QC_E_FORMAT,
-			       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s",
-			       job->base.byte, qc_l2_fault_text(fault));
-	job->own = job->table->changed && is_given(job);
-	return check_not_given(job, err);
-}
-
-/* Makes the table the transaction's own, and drops the old one. */
-static int change_table(struct job *job, struct qc_err *err)
-{
-	struct qc_txn *txn = job->txn;
-	int status;
-
-	if (!job->table && (status = find_table(txn, job->base, true, &job->table, err)) < 0)
-		return status;
-	if (!qc_stage_change(&txn->l2, job->table) || qc_host_is_none(job->table->old_host))
-		return 0;
-	return qc_refs_drop_table(&txn->refs, job->table->old_host, txn->geometry->cluster_bytes,
-				  err);
-}
-
-/* A cluster that was taken and is not needed after all; what was written there goes at once. */
-static int drop_own(struct job *job, struct qc_err *err)
-{
-	struct qc_txn *txn = job->txn;
-	int status;
-
-	txn->report.clusters_allocated--;
-	status = qc_refs_drop(&txn->refs, qc_host_cluster(txn->geometry, job->old.host), 1, NULL,
-			      err);
-	if (status < 0 || job->old.host.byte < txn->file_bytes_before)
-		return status;
-	return qc_file_punch(txn->image->file, job->old.host.byte, txn->geometry->cluster_bytes,
-			     err);
-}
-
-/* Drops what the old entry referred to. A compressed cluster counts on every host cluster it touches. */
-static int drop_old(struct job *job, struct qc_err *err)
-{
-	struct qc_txn *txn = job->txn;
-	uint64_t first, count = 1;
-	int status;
-
-	if (qc_host_is_none(job->old.host))
-		return 0;
-	if ((status = check_not_given(job, err)) < 0)
-		return status;
-	if (job->own && !job->old.compressed)
-		return drop_own(job, err);
-	first = qc_host_cluster(txn->geometry, job->old.host);
-	if (job->old.compressed)
-		qc_compressed_clusters(txn->geometry, job->old.host, job->old.compressed_bytes,
-				       &first, &count);
-	/* Compressed data of this transaction's own was never in the old state: nothing is freed. */
-	return qc_refs_drop(&txn->refs, first, count, job->own ? NULL : &txn->report.clusters_freed,
-			    err);
-}
-
-/* Puts a new entry in place of the old one; `drop` if it no longer refers to the old one's cluster. */
-static int store_entry(struct job *job, const struct qc_l2_entry *entry, bool drop,
-		       struct qc_err *err)
-{
-	const struct qc_geometry *g = job->txn->geometry;
-	int status;
-
-	if ((status = qc_txn_need_space(job->txn, err)) < 0
-	    || (status = change_table(job, err)) < 0)
-		return status;
-	qc_l2_store(g, job->table->bytes, job->index, qc_l2_encode(g, entry));
-	return drop ? drop_old(job, err) : 0;
-}
 
 /* --- subclusters; a standard entry has one --- */
 
@@ -172,30 +32,40 @@ static uint32_t covered(const struct qc_geometry *g, uint64_t from, uint64_t to)
 }
 
 /* Those whose bytes this image holds. */
-static uint32_t stored(const struct job *job)
+static uint32_t stored(const struct qc_put_job *job)
 {
 	return job->old.compressed ? qc_all_subclusters(job->txn->geometry) : job->old.allocated;
 }
 
-static bool shows_backing(const struct job *job)
+static bool shows_backing(const struct qc_put_job *job)
 {
 	return job->txn->backing && job->base.byte < job->txn->backing->disk_bytes;
 }
 
 /* Those that are zeroes, as the tables alone can tell. */
-static uint32_t known_zero(const struct job *job)
+static uint32_t known_zero(const struct qc_put_job *job)
 {
 	return ~stored(job) & (shows_backing(job) ? job->old.zero : UINT32_MAX);
 }
 
 /* --- data --- */
 
+/* Bytes of the cluster go to where it lies, `host` or its place in the data file. */
+static int put_bytes(const struct qc_put_job *job, struct qc_host host, uint64_t from,
+		     const void *bytes, size_t length, struct qc_err *err)
+{
+	if (job->txn->geometry->external_data)
+		return qc_external_put(job->txn, qc_guest(job->base.byte + from), bytes, length,
+				       err);
+	return qc_txn_put(job->txn, qc_host(host.byte + from), bytes, length, err);
+}
+
 /*
  * Fills [from, to) of the buffer with what the cluster holds now, as far as the subclusters in
  * `wanted` need it, else with zeroes. *ret_blank turns false if anything had to be read.
  */
-static int merge_old(struct job *job, uint64_t from, uint64_t to, uint32_t wanted, bool *ret_blank,
-		     struct qc_err *err)
+static int merge_old(struct qc_put_job *job, uint64_t from, uint64_t to, uint32_t wanted,
+		     bool *ret_blank, struct qc_err *err)
 {
 	const struct qc_geometry *g = job->txn->geometry;
 	uint8_t *buffer = job->txn->cluster;
@@ -235,7 +105,7 @@ static void trim_zeroes(const uint8_t *buffer, uint64_t *low, uint64_t *high, ui
  * Writes [from, to) to the host cluster, with what surrounds it in the subclusters in `wanted`.
  * Nothing needs to be written where a cluster past the old end of the file is to read as zeroes.
  */
-static int write_merged(struct job *job, struct qc_host host, uint64_t from, uint64_t to,
+static int write_merged(struct qc_put_job *job, struct qc_host host, uint64_t from, uint64_t to,
 			const uint8_t *bytes, uint32_t wanted, struct qc_err *err)
 {
 	const struct qc_geometry *g = job->txn->geometry;
@@ -246,8 +116,7 @@ static int write_merged(struct job *job, struct qc_host host, uint64_t from, uin
 	int status;
 
 	if (low == from && high == to && bytes)
-		return qc_txn_put(job->txn, qc_host(host.byte + low), bytes, (size_t)(high - low),
-				  err);
+		return put_bytes(job, host, low, bytes, (size_t)(high - low), err);
 	if ((status = merge_old(job, low, from, wanted, &left_blank, err)) < 0
 	    || (status = merge_old(job, to, qc_min(high, job->limit), wanted, &right_blank, err))
 		       < 0)
@@ -258,18 +127,18 @@ static int write_merged(struct job *job, struct qc_host host, uint64_t from, uin
 		memcpy(buffer + from, bytes, (size_t)(to - from));
 	else
 		memset(buffer + from, 0, (size_t)(to - from));
-	virgin = host.byte >= job->txn->file_bytes_before && host.byte != job->old.host.byte;
+	virgin = host.byte >= job->txn->file_bytes_before && host.byte != job->old.host.byte
+		 && !g->external_data;
 	if (virgin && left_blank)
 		low = from;
 	if (virgin && right_blank)
 		high = to;
 	if (virgin)
 		trim_zeroes(buffer, &low, &high, from, to);
-	return qc_txn_put(job->txn, qc_host(host.byte + low), buffer + low, (size_t)(high - low),
-			  err);
+	return put_bytes(job, host, low, buffer + low, (size_t)(high - low), err);
 }
 
-static int put_plain(struct job *job, uint64_t from, uint64_t to, const uint8_t *bytes,
+static int put_plain(struct qc_put_job *job, uint64_t from, uint64_t to, const uint8_t *bytes,
 		     struct qc_err *err)
 {
 	uint32_t touches = touched(job->txn->geometry, from, to);
@@ -283,8 +152,11 @@ static int put_plain(struct job *job, uint64_t from, uint64_t to, const uint8_t 
 	int status;
 
 	if (own && bytes && (touches & ~job->old.allocated) == 0)
-		return qc_txn_put(job->txn, qc_host(entry.host.byte + from), bytes,
-				  (size_t)(to - from), err);
+		return put_bytes(job, entry.host, from, bytes, (size_t)(to - from), err);
+	if (job->txn->geometry->external_data) {
+		entry.host = qc_host(job->base.byte);
+		job->txn->report.clusters_allocated += job->old.allocated == 0;
+	}
 	if (!own) {
 		if ((status = qc_txn_allocate(job->txn, 1, &entry.host, err)) < 0)
 			return status;
@@ -292,12 +164,12 @@ static int put_plain(struct job *job, uint64_t from, uint64_t to, const uint8_t 
 	}
 	status = write_merged(job, entry.host, from, to, bytes, own ? touches : entry.allocated,
 			      err);
-	return status < 0 ? status : store_entry(job, &entry, !own, err);
+	return status < 0 ? status : qc_put_job_store(job, &entry, !own, err);
 }
 
 /* Stores a whole cluster compressed; *ret_done false: it does not become smaller. */
-static int put_compressed(struct job *job, const uint8_t *bytes, uint64_t length, bool *ret_done,
-			  struct qc_err *err)
+static int put_compressed(struct qc_put_job *job, const uint8_t *bytes, uint64_t length,
+			  bool *ret_done, struct qc_err *err)
 {
 	struct qc_txn *txn = job->txn;
 	size_t cluster = (size_t)txn->geometry->cluster_bytes;
@@ -324,10 +196,10 @@ static int put_compressed(struct job *job, const uint8_t *bytes, uint64_t length
 	    || (status = qc_txn_put(txn, entry.host, packed, packed_bytes, err)) < 0)
 		return status;
 	entry.compressed_bytes = packed_bytes;
-	return store_entry(job, &entry, true, err);
+	return qc_put_job_store(job, &entry, true, err);
 }
 
-static int put_data(struct job *job, uint64_t from, uint64_t to, const uint8_t *bytes,
+static int put_data(struct qc_put_job *job, uint64_t from, uint64_t to, const uint8_t *bytes,
 		    struct qc_err *err)
 {
 	bool done = false;
@@ -344,18 +216,19 @@ static int put_data(struct job *job, uint64_t from, uint64_t to, const uint8_t *
 /* --- zeroes --- */
 
 /* Stores zeroes in [from, to), unless that is what stands there, and looks at the entry again. */
-static int store_zeroes(struct job *job, uint64_t from, uint64_t to, struct qc_err *err)
+static int store_zeroes(struct qc_put_job *job, uint64_t from, uint64_t to, struct qc_err *err)
 {
 	int status;
 
 	if (from >= to || (touched(job->txn->geometry, from, to) & ~known_zero(job)) == 0)
 		return 0;
 	status = put_plain(job, from, to, NULL, err);
-	return status < 0 ? status : load_job(job, err);
+	return status < 0 ? status : qc_put_job_load(job, err);
 }
 
 /* Whole subclusters lose their bytes. */
-static int clear_subclusters(struct job *job, uint32_t whole, bool flag_zero, struct qc_err *err)
+static int clear_subclusters(struct qc_put_job *job, uint32_t whole, bool flag_zero,
+			     struct qc_err *err)
 {
 	struct qc_l2_entry entry = {
 		.host = job->old.host,
@@ -371,10 +244,39 @@ static int clear_subclusters(struct job *job, uint32_t whole, bool flag_zero, st
 	}
 	if (!drop && entry.allocated == job->old.allocated && entry.zero == job->old.zero)
 		return 0;
-	return store_entry(job, &entry, drop, err);
+	return qc_put_job_store(job, &entry, drop, err);
 }
 
-static int put_zeroes(struct job *job, uint64_t from, uint64_t to, enum qc_put how,
+/* A data file that is a raw image shows zeroes as well, and its clusters keep their places. */
+static int zero_in_raw_file(struct qc_put_job *job, uint32_t whole, uint64_t from, uint64_t to,
+			    struct qc_err *err)
+{
+	struct qc_l2_entry entry = job->old;
+	int status;
+
+	entry.allocated &= ~whole;
+	entry.zero |= whole;
+	if (entry.allocated == job->old.allocated && entry.zero == job->old.zero)
+		return 0;
+	status = qc_external_zero(job->txn, qc_guest(job->base.byte + from), to - from, err);
+	return status < 0 ? status : qc_put_job_store(job, &entry, false, err);
+}
+
+/* The cluster gets the place in the data file that it would have when it is written to. */
+static int allocate_in_data_file(struct qc_put_job *job, struct qc_err *err)
+{
+	const struct qc_l2_entry entry = {
+		.host = qc_host(job->base.byte),
+		.copied = true,
+		.allocated = qc_all_subclusters(job->txn->geometry),
+	};
+
+	assert(job->txn->external.raw);
+	job->txn->report.clusters_allocated += job->old.allocated == 0;
+	return qc_put_job_store(job, &entry, false, err);
+}
+
+static int put_zeroes(struct qc_put_job *job, uint64_t from, uint64_t to, enum qc_put how,
 		      struct qc_err *err)
 {
 	const struct qc_geometry *g = job->txn->geometry;
@@ -386,6 +288,8 @@ static int put_zeroes(struct job *job, uint64_t from, uint64_t to, enum qc_put h
 
 	if (whole == 0)
 		return store_zeroes(job, from, to, err);
+	if (job->txn->external.raw)
+		how = QC_PUT_ZERO; /* what is unallocated need not read as zeroes there */
 	if ((status = store_zeroes(job, from, whole_from, err)) < 0
 	    || (status = store_zeroes(job, whole_to, qc_min(end, to), err)) < 0)
 		return status;
@@ -393,6 +297,8 @@ static int put_zeroes(struct job *job, uint64_t from, uint64_t to, enum qc_put h
 	if (job->old.compressed && whole != qc_all_subclusters(g)
 	    && (status = store_zeroes(job, whole_from, whole_to, err)) < 0)
 		return status;
+	if (job->txn->external.raw)
+		return zero_in_raw_file(job, whole, whole_from, whole_to, err);
 	if (how == QC_PUT_DISCARD && !shows_backing(job))
 		return clear_subclusters(job, whole, false, err);
 	if (g->version >= 3)
@@ -407,11 +313,13 @@ static int put_zeroes(struct job *job, uint64_t from, uint64_t to, enum qc_put h
 int qc_put_cluster(struct qc_txn *txn, struct qc_guest base, uint64_t from, uint64_t to,
 		   const uint8_t *bytes, enum qc_put how, struct qc_err *err)
 {
-	struct job job = {.txn = txn, .base = base};
-	int status = load_job(&job, err);
+	struct qc_put_job job = {.txn = txn, .base = base};
+	int status = qc_put_job_load(&job, err);
 
 	if (status < 0)
 		return status;
+	if (how == QC_PUT_ALLOCATE)
+		return allocate_in_data_file(&job, err);
 	return how == QC_PUT_DATA ? put_data(&job, from, to, bytes, err)
 				  : put_zeroes(&job, from, to, how, err);
 }
@@ -428,11 +336,11 @@ uint64_t qc_put_nothing_there(const struct qc_txn *txn, struct qc_guest at)
 
 int qc_put_look(struct qc_txn *txn, struct qc_guest at, struct qc_l2_entry *ret, struct qc_err *err)
 {
-	struct job job = {
+	struct qc_put_job job = {
 		.txn = txn,
 		.base = qc_guest(qc_align_down(at.byte, txn->geometry->cluster_bytes)),
 	};
-	int status = load_job(&job, err);
+	int status = qc_put_job_load(&job, err);
 
 	if (status == 0)
 		*ret = job.old;

@@ -20,9 +20,10 @@
 struct qc_txn;
 
 enum qc_put {
-	QC_PUT_DATA,	/* the bytes given; NULL stores zeroes */
-	QC_PUT_ZERO,	/* zero clusters where the version has them */
-	QC_PUT_DISCARD, /* unallocated where that reads as zeroes, else like QC_PUT_ZERO */
+	QC_PUT_DATA,	 /* the bytes given; NULL stores zeroes */
+	QC_PUT_ZERO,	 /* zero clusters where the version has them */
+	QC_PUT_DISCARD,	 /* unallocated where that reads as zeroes, else like QC_PUT_ZERO */
+	QC_PUT_ALLOCATE, /* whole clusters of a data file, whose bytes are as they should be */
 };
 
 /*

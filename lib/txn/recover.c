@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "txn/recover.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -10,6 +11,7 @@
 #include "image/image.h"
 #include "txn/flip.h"
 #include "txn/reclaim.h"
+#include "txn/redo.h"
 #include "txn/space.h"
 #include "txn/verify.h"
 
@@ -195,11 +197,16 @@ static int decide(struct qc_file *file, struct qc_recover_plan *plan, bool now_s
 {
 	const uint8_t *now = plan->sector0;
 	const uint8_t *before = plan->journal.head.before, *after = plan->journal.head.after;
+	bool guarded = qc_redo_is_guarded(&plan->journal.head);
+	uint8_t final[QC_SECTOR_BYTES];
 
+	qc_redo_final(after, final);
 	if (same_sector(now, before))
 		plan->state = QC_RECOVER_NOT_COMMITTED;
 	else if (same_sector(now, after))
-		plan->state = QC_RECOVER_COMMITTED;
+		plan->state = guarded ? QC_RECOVER_REDO : QC_RECOVER_COMMITTED;
+	else if (guarded && same_sector(now, final))
+		plan->state = QC_RECOVER_COMMITTED; /* also if somebody else took the mark away */
 	else if (lacks_autoclear(now, after))
 		plan->state = QC_RECOVER_TORN_TO_NEW;
 	else if (now_sound || !is_mixed(now, before, after))
@@ -234,6 +241,8 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 		    && (status = decide(file, &plan, now.sound, err)) < 0)
 			return status;
 	}
+	plan.redo = plan.state == QC_RECOVER_REDO
+		    || (plan.state == QC_RECOVER_TORN_TO_NEW && qc_redo_is_guarded(head));
 	*ret = plan;
 	return 0;
 }
@@ -284,6 +293,7 @@ static int settle_sector(struct qc_file *file, const struct qc_recover_plan *pla
 	case QC_RECOVER_TORN_TO_OLD:
 		return write_sector(file, plan, plan->journal.head.before, err);
 	case QC_RECOVER_COMMITTED:
+	case QC_RECOVER_REDO:
 		/* Its sync may have failed, and then another alone would not write it. */
 		return write_sector(file, plan, plan->sector0, err);
 	default:
@@ -296,21 +306,31 @@ static bool was_torn(const struct qc_recover_plan *plan)
 	return plan->state == QC_RECOVER_TORN_TO_NEW || plan->state == QC_RECOVER_TORN_TO_OLD;
 }
 
+static int redo(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)
+{
+	return qc_redo_replay(file, &plan->journal,
+			      plan->state == QC_RECOVER_REDO ? plan->sector0
+							     : plan->journal.head.after,
+			      plan->data, err);
+}
+
 int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)
 {
-	bool committed = plan->state == QC_RECOVER_COMMITTED
+	bool committed = plan->redo || plan->state == QC_RECOVER_COMMITTED
 			 || plan->state == QC_RECOVER_TORN_TO_NEW;
+	uint64_t marks = plan->redo ? QC_INCOMPAT_DIRTY : QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT;
 	int status;
 
 	if (plan->state == QC_RECOVER_CLEAN || plan->state == QC_RECOVER_UNDECIDABLE)
 		return 0;
 	if (has_features(plan->sector0)
-	    && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features))
-		& (QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT))
-		       != 0)
+	    && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features)) & marks) != 0)
 		return qc_fail(err, QC_E_FORMAT,
 			       "the image is marked dirty or corrupt; it must be repaired first");
-	if ((status = settle_sector(file, plan, err)) < 0)
+	assert(!plan->redo || plan->data);
+	if ((plan->redo && (status = qc_redo_verify(file, &plan->journal, err)) < 0)
+	    || (status = settle_sector(file, plan, err)) < 0
+	    || (plan->redo && (status = redo(file, plan, err)) < 0))
 		return status;
 	status = give_back(file, &plan->journal, committed, err);
 	/* The header is whole again, which is what counts; the rest is free space all the same. */
@@ -325,6 +345,8 @@ static const struct {
 				      "interrupted before its commit: the image is the old one"},
 	[QC_RECOVER_COMMITTED] = {"committed",
 				  "interrupted after its commit: the image is the new one"},
+	[QC_RECOVER_REDO] = {"redo", "interrupted after its commit: the image is the new one once "
+				     "the data file is written"},
 	[QC_RECOVER_TORN_TO_NEW] = {"torn-to-new", "the header is torn; all new tables are whole"},
 	[QC_RECOVER_TORN_TO_OLD] = {"torn-to-old", "the header is torn; the old tables are whole"},
 	[QC_RECOVER_STALE] = {"stale", "the journal belongs to a state that is gone"},

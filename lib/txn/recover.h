@@ -27,6 +27,7 @@ enum qc_recover_state {
 	QC_RECOVER_CLEAN,	  /* no journal */
 	QC_RECOVER_NOT_COMMITTED, /* the old image; the tail is to be cut off */
 	QC_RECOVER_COMMITTED,	  /* the new image; freed space is to be given back */
+	QC_RECOVER_REDO,	  /* the new image, but for bytes of the data file */
 	QC_RECOVER_TORN_TO_NEW,	  /* sector 0 is torn; the new one is to be written */
 	QC_RECOVER_TORN_TO_OLD,	  /* likewise, the old one */
 	QC_RECOVER_STALE,	  /* the journal of a state that is gone; to be cut off */
@@ -37,6 +38,8 @@ struct qc_recover_plan {
 	enum qc_recover_state state;
 	struct qc_journal journal;	  /* unless clean */
 	uint8_t sector0[QC_SECTOR_BYTES]; /* as it was found; likewise */
+	bool redo;			  /* bytes are to be written to the data file; see redo.h */
+	struct qc_file *data; /* which is for the caller to open and lock for writing, if so */
 };
 
 /* Finds out what is left of an interrupted transaction. */
@@ -44,7 +47,8 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 
 /*
  * Does what the plan says. The file is writable and locked for writing, and was not changed since
- * qc_recover_look(). Where the image's tables make no sense nothing is cut or punched: QC_E_FORMAT.
+ * qc_recover_look(). The same holds for plan->data if there is something to redo. Where the image's
+ * tables make no sense nothing is cut or punched: QC_E_FORMAT.
  * QC_E_OUTCOME_UNKNOWN if sector 0 was written but may not be durable; nothing follows then (I6).
  */
 int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err);

@@ -19,6 +19,9 @@ static int begin(struct qc_txn *txn, struct qc_err *err)
 {
 	assert(!txn->failed && !txn->sealed && txn->l2.changed == 0);
 	txn->sealed = true;
+	if (txn->geometry->external_data)
+		return qc_fail(err, QC_E_UNSUPPORTED,
+			       "images with an external data file have no internal snapshots");
 	return qc_txn_need_space(txn, err);
 }
 

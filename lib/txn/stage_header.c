@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "format/features.h"
+#include "image/data_file.h"
 #include "txn/txn_state.h"
 
 #define EXTENSION_ALIGNMENT 8u
@@ -323,6 +324,11 @@ int qc_txn_set_backing(struct qc_txn *txn, const char *name, const char *format,
 	if (same_text(name, image->backing_name)
 	    && (!name || same_text(format, image->extensions.backing_format)))
 		return 0;
+	if (name && qc_data_file_is_raw(image))
+		return qc_txn_result(txn, qc_fail(err, QC_E_UNSUPPORTED,
+						  "its data file is a raw image of its own "
+						  "(data_file_raw), which a backing file would not "
+						  "show through"));
 	status = relay(txn, name, format, err);
 	if (status == 0 && txn->marks.changed)
 		status = require_bitmaps(txn, err);

@@ -198,6 +198,22 @@ static int find_run(struct counts *counts, const uint8_t *table, size_t at, uint
 	return 0;
 }
 
+/* Clusters of a data file are not counted; each has the one reference that its place gives it. */
+static bool mark_all_copied(const struct qc_geometry *g, uint8_t *table)
+{
+	bool differ = false;
+
+	for (size_t at = 0; at < g->cluster_bytes; at += g->l2_entry_bytes) {
+		uint64_t word = qc_load_be64(table + at);
+
+		if ((word & QC_L2_OFFSET_MASK) == 0 || (word & (QC_L2_COPIED | QC_L2_COMPRESSED)))
+			continue;
+		qc_store_be64(table + at, word | QC_L2_COPIED);
+		differ = true;
+	}
+	return differ;
+}
+
 /* Settles the flags of a table in memory, and tells whether any differed. */
 static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, struct qc_err *err)
 {
@@ -207,6 +223,10 @@ static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, 
 	int status = 0;
 
 	*ret_differ = false;
+	if (g->external_data) {
+		*ret_differ = mark_all_copied(g, table);
+		return 0;
+	}
 	for (size_t at = 0; status == 0 && at < g->cluster_bytes; at += g->l2_entry_bytes) {
 		uint64_t old = qc_load_be64(table + at), word = old;
 

@@ -12,12 +12,13 @@
 
 /* --- begin --- */
 
-static int refuse_unfit(const struct qc_image *image, bool repair, struct qc_err *err)
+static int refuse_unfit(const struct qc_image *image, const struct qc_txn_options *options,
+			struct qc_err *err)
 {
-	if (image->geometry.external_data)
+	if (image->geometry.external_data && options->compress)
 		return qc_fail(err, QC_E_UNSUPPORTED,
-			       "images with an external data file cannot be written to yet");
-	if (repair)
+			       "there are no compressed clusters in an external data file");
+	if (options->repair)
 		return 0;
 	if ((image->header.incompatible & QC_INCOMPAT_CORRUPT) != 0)
 		return qc_fail(
@@ -36,7 +37,7 @@ int qc_txn_begin(struct qc_image *image, const struct qc_layer *backing,
 	int status;
 
 	assert(image->file->writable);
-	if ((status = refuse_unfit(image, options->repair, err)) < 0)
+	if ((status = refuse_unfit(image, options, err)) < 0)
 		return status;
 	return qc_txn_new(image, backing, options, ret, err);
 }
@@ -135,6 +136,30 @@ static int prepare_to_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_er
 	return qc_marks_grow(txn, disk_bytes, err);
 }
 
+/*
+ * A raw data file must stay what the image shows even if somebody writes to it without looking at the
+ * image: each new cluster gets its entry at once, as QEMU does it.
+ */
+static int grow_external(struct qc_txn *txn, uint64_t old_bytes, struct qc_err *err)
+{
+	uint64_t disk_bytes = txn->header.disk_bytes;
+	uint64_t whole = qc_align_up(old_bytes, txn->geometry->cluster_bytes);
+	uint64_t tail_end = txn->external.raw ? qc_min(whole, disk_bytes) : disk_bytes;
+	int status;
+
+	if ((status = qc_external_extend(txn, disk_bytes, err)) < 0
+	    || (status = each_cluster(txn, qc_guest(old_bytes), NULL, tail_end - old_bytes,
+				      QC_PUT_DISCARD, err))
+		       < 0
+	    || !txn->external.raw)
+		return status;
+	/* Not only for what an overlong data file holds there: it makes a shorter one longer. */
+	status = qc_external_zero(txn, qc_guest(old_bytes), disk_bytes - old_bytes, err);
+	return status < 0 ? status
+			  : each_cluster(txn, qc_guest(tail_end), NULL, disk_bytes - tail_end,
+					 QC_PUT_ALLOCATE, err);
+}
+
 int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 {
 	uint64_t old_bytes = txn->header.disk_bytes;
@@ -155,6 +180,8 @@ int qc_txn_grow(struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
 		return qc_txn_result(txn, status);
 	txn->header.disk_bytes = disk_bytes;
 	txn->header_changed = true;
+	if (txn->external.file)
+		return qc_txn_result(txn, grow_external(txn, old_bytes, err));
 	/* The last cluster's old tail, saved VM state and a longer backing file must not shine through. */
 	return each_cluster(txn, qc_guest(old_bytes), NULL, disk_bytes - old_bytes, QC_PUT_DISCARD,
 			    err);

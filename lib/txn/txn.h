@@ -56,9 +56,11 @@ struct qc_txn_report {
  * Begins a transaction on an image whose file is writable and locked. `backing` (NULL: zeroes) is
  * what unallocated clusters show. Everything is borrowed and must outlive the transaction.
  *
- * Refused, with nothing changed: images that are marked dirty or corrupt (QC_E_FORMAT), and images
- * with a data file (QC_E_UNSUPPORTED). Where an image is encrypted, the edits that change guest
- * contents are refused, with the same code. Enabled dirty bitmaps record them.
+ * Refused, with nothing changed: images that are marked dirty or corrupt (QC_E_FORMAT), and compressed
+ * clusters for a data file (QC_E_UNSUPPORTED). Where an image is encrypted, or has an external data
+ * file that image->data does not hold open for writing, the edits that change guest contents are
+ * refused, with the same code. Enabled dirty bitmaps record them. While the transaction lasts,
+ * image->data shows the data file as it would leave it.
  */
 int qc_txn_begin(struct qc_image *image, const struct qc_layer *backing,
 		 const struct qc_txn_options *options, struct qc_txn **ret, struct qc_err *err);

@@ -54,6 +54,8 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	};
 	txn->cluster = malloc((size_t)image->geometry.cluster_bytes);
 	status = txn->cluster ? qc_stage_init(&txn->l2, err) : qc_fail_memory(err);
+	if (status == 0)
+		status = qc_external_init(txn, err);
 	if (status < 0) {
 		qc_txn_free(txn);
 		return status;
@@ -70,6 +72,7 @@ void qc_txn_free(struct qc_txn *txn)
 	qc_space_clear(&txn->space);
 	qc_undo_clear(&txn->undo);
 	qc_marks_clear(txn);
+	qc_external_clear(txn);
 	free(txn->cluster);
 	free(txn->tables);
 	free(txn->relaid);
@@ -107,6 +110,17 @@ int qc_txn_allocate(struct qc_txn *txn, uint64_t count, struct qc_host *ret, str
 	return 0;
 }
 
+int qc_txn_need_durable(struct qc_txn *txn, struct qc_err *err)
+{
+	int status;
+
+	if (txn->durable)
+		return 0;
+	status = qc_file_sync(txn->image->file, QC_SYNC_FULL, err);
+	txn->durable = status == 0;
+	return status;
+}
+
 int qc_txn_put(void *context, struct qc_host at, const void *bytes, size_t length,
 	       struct qc_err *err)
 {
@@ -114,15 +128,8 @@ int qc_txn_put(void *context, struct qc_host at, const void *bytes, size_t lengt
 	struct qc_file *file = txn->image->file;
 	int status;
 
-	/*
-	 * What is free in the state that was loaded may be in use in the one on stable storage, if
-	 * whoever wrote the former did not wait for it to get there (I1).
-	 */
-	if (!txn->durable) {
-		if ((status = qc_file_sync(file, QC_SYNC_FULL, err)) < 0)
-			return status;
-		txn->durable = true;
-	}
+	if ((status = qc_txn_need_durable(txn, err)) < 0)
+		return status;
 	status = qc_undo_save(&txn->undo, file, txn->file_bytes_before, at.byte, length, err);
 	return status < 0 ? status : qc_file_write(file, at.byte, bytes, length, err);
 }
@@ -132,6 +139,9 @@ int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err)
 	if (txn->header.crypt_method != QC_CRYPT_NONE)
 		return qc_fail(err, QC_E_UNSUPPORTED,
 			       "the image is encrypted, and its contents cannot be changed");
+	if (txn->geometry->external_data && !txn->external.file)
+		return qc_fail(err, QC_E_UNSUPPORTED,
+			       "its external data file is not open for writing");
 	return 0;
 }
 
@@ -164,10 +174,13 @@ int qc_txn_result(struct qc_txn *txn, int status)
 int qc_txn_undo(struct qc_txn *txn, struct qc_err *err)
 {
 	struct qc_file *file = txn->image->file;
-	int status = qc_undo_restore(&txn->undo, file, err);
 	struct qc_err later;
+	int status = qc_external_undo(txn, err);
+	int put_back = qc_undo_restore(&txn->undo, file, status < 0 ? &later : err);
 	int cut = 0;
 
+	if (status == 0)
+		status = put_back;
 	if (file->bytes != txn->file_bytes_before)
 		cut = qc_file_resize(file, txn->file_bytes_before, status < 0 ? &later : err);
 	return status < 0 ? status : cut;

@@ -2,6 +2,7 @@
 /* What the files of this folder share: the state of a transaction under way. */
 #pragma once
 
+#include "txn/external.h"
 #include "txn/pack.h"
 #include "txn/space.h"
 #include "txn/stage_bitmap.h"
@@ -38,6 +39,7 @@ struct qc_txn {
 	struct qc_forest *forest; /* NULL unless an edit goes through all trees */
 	struct qc_undo undo;
 	struct qc_pack pack;
+	struct qc_external external;
 	struct qc_marks marks; /* dirty bitmaps */
 	uint8_t *cluster;      /* one cluster, to merge in */
 
@@ -49,7 +51,10 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	       const struct qc_txn_options *options, struct qc_txn **ret, struct qc_err *err);
 void qc_txn_free(struct qc_txn *txn);
 
-/* Fails with QC_E_UNSUPPORTED if guest contents are encrypted: no bytes of ours can be among them. */
+/*
+ * Fails with QC_E_UNSUPPORTED if no bytes of ours can be among the guest's: they are encrypted, or lie
+ * in a data file that is not there to be written to.
+ */
 int qc_txn_require_writable(const struct qc_txn *txn, struct qc_err *err);
 
 /* Makes the L1 table in memory at least that long. */
@@ -60,6 +65,12 @@ int qc_txn_need_space(struct qc_txn *txn, struct qc_err *err);
 
 /* Gives out clusters and counts the first reference of each. */
 int qc_txn_allocate(struct qc_txn *txn, uint64_t count, struct qc_host *ret, struct qc_err *err);
+
+/*
+ * Has what was loaded reach stable storage, once, before anything is written: what is free in it may
+ * be in use there, if whoever wrote it did not wait (I1).
+ */
+int qc_txn_need_durable(struct qc_txn *txn, struct qc_err *err);
 
 /* Gives a changed L2 table, or bitmap data, its place; a qc_stage_place. */
 int qc_txn_place_table(void *context, struct qc_block *block, struct qc_err *err);

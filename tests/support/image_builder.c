@@ -131,6 +131,8 @@ static void set_entry(struct builder *b, uint64_t guest_cluster, const struct qc
 {
 	uint64_t table = own_l2_table(b, guest_cluster);
 
+	builder_must(!b->geometry.external_data || !entry->compressed,
+		     "compressed clusters in a data file");
 	qc_l2_store(&b->geometry, b->bytes + table, guest_cluster % b->geometry.l2_entries,
 		    qc_l2_encode(&b->geometry, entry));
 }
@@ -143,13 +145,28 @@ static uint64_t allocate_filled(struct builder *b, const void *bytes)
 	return at;
 }
 
+/* The place of a cluster in a data file, whose bytes are not ours. */
+static void give_own_place(const struct builder *b, uint64_t guest_cluster,
+			   struct qc_l2_entry *entry)
+{
+	entry->host = qc_host(guest_cluster << b->geometry.cluster_bits);
+	entry->copied = true;
+}
+
+static void give_cluster(struct builder *b, uint64_t guest_cluster, const void *bytes,
+			 struct qc_l2_entry *entry)
+{
+	if (b->geometry.external_data)
+		give_own_place(b, guest_cluster, entry);
+	else
+		entry->host = qc_host(allocate_filled(b, bytes));
+}
+
 void builder_data(struct builder *b, uint64_t guest_cluster, const void *bytes)
 {
-	struct qc_l2_entry entry = {
-		.host = qc_host(allocate_filled(b, bytes)),
-		.allocated = qc_all_subclusters(&b->geometry),
-	};
+	struct qc_l2_entry entry = {.allocated = qc_all_subclusters(&b->geometry)};
 
+	give_cluster(b, guest_cluster, bytes, &entry);
 	set_entry(b, guest_cluster, &entry);
 }
 
@@ -171,8 +188,12 @@ void builder_zero_alloc(struct builder *b, uint64_t guest_cluster)
 	struct qc_l2_entry entry = {.zero = qc_all_subclusters(&b->geometry)};
 
 	builder_must(b->options.version >= 3, "version 2 has no zero clusters");
-	entry.host = qc_host(builder_allocate(b, 1));
-	memset(b->bytes + entry.host.byte, 0xee, b->geometry.cluster_bytes);
+	if (b->geometry.external_data) {
+		give_own_place(b, guest_cluster, &entry);
+	} else {
+		entry.host = qc_host(builder_allocate(b, 1));
+		memset(b->bytes + entry.host.byte, 0xee, b->geometry.cluster_bytes);
+	}
 	set_entry(b, guest_cluster, &entry);
 }
 
@@ -183,7 +204,7 @@ void builder_subclusters(struct builder *b, uint64_t guest_cluster, const void *
 
 	builder_must(b->geometry.extended_l2, "subclusters need extended L2 entries");
 	builder_must((allocated & zero) == 0, "a subcluster is allocated or zero, not both");
-	entry.host = qc_host(allocate_filled(b, bytes));
+	give_cluster(b, guest_cluster, bytes, &entry);
 	set_entry(b, guest_cluster, &entry);
 }
 

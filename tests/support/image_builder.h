@@ -47,6 +47,7 @@ struct builder *builder_new(const struct builder_options *options);
 void builder_free(struct builder *b);
 
 /* What a guest cluster is from now on. bytes are one whole cluster and are copied. */
+/* With a data file, its bytes there are the caller's business, and `bytes` is not looked at. */
 void builder_data(struct builder *b, uint64_t guest_cluster, const void *bytes);
 void builder_unallocated(struct builder *b, uint64_t guest_cluster);
 void builder_zero(struct builder *b, uint64_t guest_cluster); /* version 3 */

@@ -39,6 +39,8 @@ static struct qc_l2_entry decoded(const struct builder *b, uint64_t table, uint6
 static void count_l2(const struct builder *b, uint64_t *references, uint64_t table)
 {
 	references[table >> b->geometry.cluster_bits]++;
+	if (b->geometry.external_data)
+		return; /* what it leads to is not in this file */
 	for (uint64_t i = 0; i < b->geometry.l2_entries; i++) {
 		struct qc_l2_entry entry = decoded(b, table, i);
 		uint64_t first, count;
@@ -99,6 +101,8 @@ static void count_references(const struct builder *b, uint64_t *references)
 
 static void set_copied_in_l2(struct builder *b, const uint64_t *references, uint64_t table)
 {
+	if (b->geometry.external_data)
+		return;
 	for (uint64_t i = 0; i < b->geometry.l2_entries; i++) {
 		struct qc_l2_words words = qc_l2_load(&b->geometry, b->bytes + table, i);
 		struct qc_l2_entry entry = decoded(b, table, i);

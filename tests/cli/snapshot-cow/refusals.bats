@@ -143,6 +143,7 @@ set_incompatible() { # BIT
 @test "an image with an external data file" {
 	qemu-img create -q -f qcow2 -o data_file=data.raw disk.qcow2 1M
 	unchanged disk.qcow2 fails 1 snapshot-cow create disk.qcow2 one
+	says "no internal snapshots"
 }
 
 @test "an image that somebody else holds" {

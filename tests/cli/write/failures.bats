@@ -122,13 +122,6 @@ poke() { # OFFSET HEX
 	refused "encrypted"
 }
 
-@test "an external data file" {
-	qemu-img create -q -f qcow2 -o data_file=data.raw disk.qcow2 1M
-	before=$(sha data.raw)
-	refused "external data file"
-	[[ $(sha data.raw) == "$before" ]]
-}
-
 @test "an enabled bitmap" {
 	disk
 	qemu-img bitmap --add disk.qcow2 b0

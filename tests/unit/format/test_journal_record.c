@@ -87,13 +87,15 @@ static void records_of_every_kind_round_trip(void **state)
 
 	(void)state;
 	for (int kind = QC_JOURNAL_L1; kind <= QC_JOURNAL_KIND_LAST; kind++) {
+		bool content = kind != QC_JOURNAL_FREED && kind != QC_JOURNAL_DATA_ZERO;
+		bool data = kind == QC_JOURNAL_DATA || kind == QC_JOURNAL_DATA_ZERO;
 		struct qc_journal_record record = {
 			.kind = (enum qc_journal_kind)kind,
 			.index = UINT64_C(1) << 40,
-			.old_host = qc_host(UINT64_C(3) << 33),
-			.new_host = qc_host(kind == QC_JOURNAL_FREED ? 0 : UINT64_C(5) << 33),
-			.length = UINT64_C(1) << 35,
-			.digest = kind == QC_JOURNAL_FREED ? 0 : UINT64_MAX - 7,
+			.old_host = qc_host(data ? 0 : UINT64_C(3) << 33),
+			.new_host = qc_host(content ? UINT64_C(5) << 33 : 0),
+			.length = UINT64_C(1) << (kind == QC_JOURNAL_DATA ? 21 : 35),
+			.digest = content ? UINT64_MAX - 7 : 0,
 		};
 
 		qc_journal_record_encode(&record, &disk);

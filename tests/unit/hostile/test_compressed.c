@@ -147,9 +147,9 @@ static const struct hostile cases[] = {
 	{.name = "data file",
 	 .with = WITH_DATA_FILE,
 	 .edits = {SET(PLACE_L2, 20, 0, 64, UINT64_C(0x4000000000002000))},
-	 .found = "cluster-leaked l2-compressed-external",
+	 .found = "l2-compressed-external",
 	 .read = "its external data file is not open",
-	 .write = "images with an external data file cannot be written to yet"},
+	 .write = "its external data file is not open for writing"},
 };
 
 int main(void)

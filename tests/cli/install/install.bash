@@ -20,6 +20,10 @@ expected_files() {
 	local page
 	cat <<-END
 		bin/qcowtool
+		include/qcowtool/qcowtool.h
+		$libraries/libqcowtool.so
+		$libraries/libqcowtool.so.0
+		$libraries/pkgconfig/libqcowtool.pc
 		share/bash-completion/completions/qcowtool
 		share/doc/qcowtool/README.md
 		share/fish/vendor_completions.d/qcowtool.fish

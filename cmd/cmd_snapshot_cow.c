@@ -31,6 +31,7 @@ static const struct command_syntax syntax = {
 /* One change: what it is called, what it takes, what it does. */
 struct verb {
 	const char *name;
+	const char *takes;
 	unsigned int arguments; /* with the verb and IMAGE */
 	int (*edit)(struct qc_txn *txn, const struct command_line *line, struct qc_err *err);
 };
@@ -88,8 +89,11 @@ static int rename_one(struct qc_txn *txn, const struct command_line *line, struc
 }
 
 static const struct verb verbs[] = {
-	{"list", 2, NULL},     {"create", 3, create},	  {"apply", 3, apply},
-	{"delete", 3, delete}, {"rename", 4, rename_one},
+	{"list", "IMAGE", 2, NULL},
+	{"create", "IMAGE NAME", 3, create},
+	{"apply", "IMAGE NAME|ID", 3, apply},
+	{"delete", "IMAGE NAME|ID", 3, delete},
+	{"rename", "IMAGE NAME|ID NEW", 4, rename_one},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -212,7 +216,6 @@ int cmd_snapshot_cow(int argc, char **argv)
 				     "'%s' is none of create, list, apply, delete, rename",
 				     line.argument[0]);
 	if (line.arguments != verb->arguments)
-		return command_usage(line.name, "%s takes %u arguments, not %u", verb->name,
-				     verb->arguments - 1, line.arguments - 1);
+		return command_usage(line.name, "expected %s %s", verb->name, verb->takes);
 	return verb->edit ? run_change(&line, verb) : run_list(&line);
 }

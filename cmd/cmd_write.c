@@ -184,6 +184,15 @@ static int apply_one(struct qc_txn *txn, const struct patch *patch, struct qc_er
 	}
 }
 
+static int fail_too_long(const struct qc_txn *txn, const struct patches *patches,
+			 struct qc_err *err)
+{
+	return qc_fail(err, QC_E_RANGE,
+		       "the patches end at offset %" PRIu64 ", past the end of the disk (%" PRIu64
+		       " bytes); --grow makes it longer",
+		       patches->end, qc_txn_disk_bytes(txn));
+}
+
 static int apply(struct qc_txn *txn, const struct patches *patches, bool grow, struct qc_err *err)
 {
 	int status = 0;
@@ -191,8 +200,9 @@ static int apply(struct qc_txn *txn, const struct patches *patches, bool grow, s
 	for (size_t i = 0; status == 0 && i < patches->count; i++)
 		if (patches->list[i].word == PATCH_EXPECT)
 			status = expect(txn, &patches->list[i], err);
-	if (status == 0 && grow && patches->end > qc_txn_disk_bytes(txn))
-		status = qc_txn_grow(txn, qc_align_up(patches->end, DISK_UNIT), err);
+	if (status == 0 && patches->end > qc_txn_disk_bytes(txn))
+		status = grow ? qc_txn_grow(txn, qc_align_up(patches->end, DISK_UNIT), err)
+			      : fail_too_long(txn, patches, err);
 	for (size_t i = 0; status == 0 && i < patches->count; i++)
 		status = apply_one(txn, &patches->list[i], err);
 	return status;

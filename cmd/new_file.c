@@ -19,7 +19,7 @@ int new_file_target(const char *path, bool replace, char **ret_path, bool *ret_e
 		exists = false;
 	}
 	if (exists && !replace)
-		return qc_fail(err, QC_E_EXISTS, "File exists");
+		return qc_fail(err, QC_E_EXISTS, "it exists already; --force replaces it");
 	if (exists && S_ISLNK(st.st_mode) && stat(path, &st) < 0)
 		return qc_fail(err, QC_E_EXISTS, "is a symbolic link that leads nowhere");
 	if (exists && !S_ISREG(st.st_mode))

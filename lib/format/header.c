@@ -16,7 +16,8 @@ static int check_magic(const uint8_t *bytes, size_t length, struct qc_err *err)
 	uint32_t version;
 
 	if (length < 8 || qc_load_be32(bytes) != QC_MAGIC)
-		return qc_fail(err, QC_E_FORMAT, "not a qcow2 image");
+		return qc_fail(err, QC_E_FORMAT,
+			       "not a qcow2 image; qemu-img info tells what it is");
 	version = qc_load_be32(bytes + 4);
 	if (version == 1)
 		return qc_fail(err, QC_E_UNSUPPORTED,

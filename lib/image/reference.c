@@ -80,5 +80,6 @@ int qc_reference_allow(enum qc_chain_policy policy, const char *image_path, cons
 	case QC_CHAIN_NONE:
 		break;
 	}
-	return qc_fail(err, QC_E_POLICY, "other files than the image may not be opened");
+	return qc_fail(err, QC_E_POLICY,
+		       "other files than the image may not be opened (--chain=none)");
 }

@@ -101,14 +101,14 @@ static int check_version_2(const struct qc_create *how, struct qc_err *err)
 	if (how->lazy_refcounts)
 		what = "lazy refcounts";
 	else if (how->refcount_order != QC_REFCOUNT_ORDER_V2)
-		what = "another refcount width than 16 bits";
+		what = "refcount width but 16 bits";
 	else if (how->compression != QC_COMPRESSION_ZLIB)
-		what = "another compression type than zlib";
+		what = "compression type but zlib";
 	else if (how->extended_l2)
 		what = "extended L2 entries";
 	if (what == NULL)
 		return 0;
-	return qc_fail(err, QC_E_ARGUMENT, "%s need compatibility level 1.1", what);
+	return qc_fail(err, QC_E_ARGUMENT, "compatibility level 0.10 has no %s", what);
 }
 
 static int check_backing(const struct qc_create *how, struct qc_err *err)

@@ -170,7 +170,8 @@ int qc_fill_decode(const struct qc_fill *fill, uint64_t l1_index, const uint8_t 
 	if (fault == QC_L2_FAULT_NONE)
 		return 0;
 	return qc_fail(err, QC_E_FORMAT,
-		       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s",
+		       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s; "
+		       "see qcowtool check",
 		       l1_index * g->l2_span_bytes + (index << g->cluster_bits),
 		       qc_l2_fault_text(fault));
 }

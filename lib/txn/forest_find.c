@@ -71,7 +71,8 @@ static int find_items(struct qc_forest *f, uint64_t first, uint64_t slots, struc
 		fault = qc_l2_decode(g, words, &entry);
 		if (fault != QC_L2_FAULT_NONE)
 			return qc_fail(err, QC_E_FORMAT,
-				       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s",
+				       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s; "
+				       "see qcowtool check",
 				       guest << g->cluster_bits, qc_l2_fault_text(fault));
 		f->items[f->item_count++] = (struct qc_forest_item){
 			.host = entry.host.byte,

@@ -75,7 +75,8 @@ int qc_put_job_load(struct qc_put_job *job, struct qc_err *err)
 	fault = qc_l2_decode(g, qc_l2_load(g, job->table->bytes, job->index), &job->old);
 	if (fault != QC_L2_FAULT_NONE)
 		return qc_fail(err, QC_E_FORMAT,
-			       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s",
+			       "the L2 entry of guest offset 0x%" PRIx64 " is damaged: %s; "
+			       "see qcowtool check",
 			       job->base.byte, qc_l2_fault_text(fault));
 	if (g->external_data)
 		return settle_in_data_file(job, err);

@@ -23,7 +23,8 @@ static int refuse_unfit(const struct qc_image *image, const struct qc_txn_option
 	if ((image->header.incompatible & QC_INCOMPAT_CORRUPT) != 0)
 		return qc_fail(
 			err, QC_E_FORMAT,
-			"the image is marked corrupt; it must be repaired before it is written to");
+			"the image is marked corrupt; it must be repaired before it is written to "
+			"(qcowtool check -r all)");
 	if ((image->header.incompatible & QC_INCOMPAT_DIRTY) != 0)
 		return qc_fail(err, QC_E_FORMAT,
 			       "the image was not closed cleanly and its refcounts may be wrong; "

@@ -96,7 +96,7 @@ same_create() { # ARGUMENT... (the image is a.qcow2)
 @test "an existing file stays unless --force is given" {
 	echo precious >a.qcow2
 	unchanged a.qcow2 fails 1 create a.qcow2 1M
-	says "File exists"
+	says "it exists already; --force replaces it"
 	succeeds create --force a.qcow2 1M
 	is_clean a.qcow2
 	ln -s a.qcow2 link

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The tutorial does what it says.
 
 load ../../support/cli

@@ -122,15 +122,6 @@ poke() { # OFFSET HEX
 	refused "encrypted"
 }
 
-@test "an enabled bitmap" {
-	disk
-	qemu-img bitmap --add disk.qcow2 b0
-	refused "bitmap 'b0'"
-	qemu-img bitmap --disable disk.qcow2 b0
-	succeeds write disk.qcow2 --hex=01
-	is_clean disk.qcow2
-}
-
 @test "qcow version 1, and what is no image" {
 	qemu-img create -q -f qcow disk.qcow2 1M
 	refused "version 1 is not supported"

@@ -127,10 +127,10 @@ static void what_is_no_header_is_refused(void **state)
 	uint8_t bytes[512] = {0};
 
 	(void)state;
-	assert_fails(bytes, 512, QC_E_FORMAT, "not a qcow2 image");
+	assert_fails(bytes, 512, QC_E_FORMAT, "not a qcow2 image; qemu-img info tells what it is");
 	sound(bytes, 3, 16, QC_HEADER_BYTES_V3);
-	assert_fails(bytes, 0, QC_E_FORMAT, "not a qcow2 image");
-	assert_fails(bytes, 7, QC_E_FORMAT, "not a qcow2 image");
+	assert_fails(bytes, 0, QC_E_FORMAT, "not a qcow2 image; qemu-img info tells what it is");
+	assert_fails(bytes, 7, QC_E_FORMAT, "not a qcow2 image; qemu-img info tells what it is");
 	for (size_t length = 8; length <= QC_HEADER_BYTES_V3_MIN; length++)
 		assert_fails(bytes, length, QC_E_FORMAT, "ends inside the header");
 	qc_store_be32(bytes + AT(version), 1);
@@ -143,7 +143,7 @@ static void what_is_no_header_is_refused(void **state)
 	assert_fails(bytes, 512, QC_E_UNSUPPORTED, "version 0");
 	sound(bytes, 3, 16, QC_HEADER_BYTES_V3);
 	bytes[0] ^= 1;
-	assert_fails(bytes, 512, QC_E_FORMAT, "not a qcow2 image");
+	assert_fails(bytes, 512, QC_E_FORMAT, "not a qcow2 image; qemu-img info tells what it is");
 }
 
 static void sizes_that_do_not_exist_are_refused(void **state)

@@ -2,6 +2,7 @@
 /* create: a new image, which appears whole or not at all. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -32,7 +33,7 @@ static const struct argp_option options[] = {
 	{"backing-format", KEY_BACKING_FORMAT, "FORMAT", 0, "its format: qcow2 or raw", 0},
 	{"options", KEY_OPTION, "KEY=VALUE,...", 0,
 	 "compat, cluster_size, refcount_bits, compression_type, extended_l2, lazy_refcounts, "
-	 "preallocation",
+	 "preallocation, data_file, data_file_raw",
 	 0},
 	{"force", KEY_FORCE, NULL, 0, "replace IMAGE if it exists", 0},
 	{0},
@@ -85,6 +86,10 @@ static void announce(const char *path, const struct create_options *o)
 		printf(" compat=%s", o->compat);
 	if (how->backing_name != NULL)
 		printf(" backing_file=%s backing_fmt=%s", how->backing_name, how->backing_format);
+	if (how->data_file_name != NULL)
+		printf(" data_file=%s", how->data_file_name);
+	if (how->data_file_raw)
+		printf(" data_file_raw=on");
 	printf(" lazy_refcounts=%s refcount_bits=%u\n", how->lazy_refcounts ? "on" : "off",
 	       1u << how->refcount_order);
 }
@@ -143,26 +148,70 @@ static int hold_old(const char *path, struct qc_file **ret, struct qc_err *err)
 	return qc_file_posix_open(path, &how, ret, err);
 }
 
+/* A data file is never replaced: it may be somebody's disk. */
+static int create_data(const struct qc_create *how, const char *image_target, bool no_sync,
+		       char **ret_target, struct qc_file **ret, struct qc_err *err)
+{
+	QC_AUTOFREE char *path = NULL;
+	bool exists;
+	int rc;
+
+	if (how->data_file_name == NULL)
+		return 0;
+	rc = qc_reference_resolve("", how->data_file_name, &path, err);
+	if (rc == 0)
+		rc = new_file_target(path, false, ret_target, &exists, err);
+	if (rc == 0 && strcmp(*ret_target, image_target) == 0)
+		rc = qc_fail(err, QC_E_ARGUMENT, "is the image itself");
+	if (rc == 0)
+		rc = qc_file_posix_create(*ret_target, no_sync, ret, err);
+	if (rc == 0)
+		rc = qc_create_write_data(how, *ret, err);
+	return rc < 0 ? qc_err_context(err, "data file '%s'", how->data_file_name) : 0;
+}
+
+/* Both files are complete before either gets its name; the data file is the first to, so that there
+ * never is an image without it. */
+static int write_files(const struct qc_create *how, const char *path, bool replace,
+		       const struct common_options *common, struct qc_file *file,
+		       struct qc_err *err)
+{
+	QC_AUTOFREE char *data_target = NULL;
+	struct qc_file *data = NULL;
+	int rc;
+
+	rc = create_data(how, path, common->no_sync, &data_target, &data, err);
+	if (rc == 0 && data == NULL)
+		lock_down_but_publish(common, file);
+	if (rc == 0)
+		rc = qc_create_write(how, file, err);
+	(void)interrupt_catch(); /* from here on it is too late to say that nothing was made */
+	if (rc == 0 && data != NULL)
+		rc = qc_file_posix_publish(data, data_target, false, err);
+	if (rc == 0)
+		rc = qc_file_posix_publish(file, path, replace, err);
+	qc_file_close(data);
+	return rc;
+}
+
 static int write_image(const struct qc_create *how, const char *path, bool replace,
 		       const struct common_options *common, struct qc_err *err)
 {
-	struct qc_create rounded = *how;
+	struct qc_create settled = *how;
 	struct qc_file *file;
 	int rc;
 
-	/* Disks have whole sectors. */
-	rounded.disk_bytes = qc_align_up(how->disk_bytes, QC_SECTOR_BYTES);
-	rc = qc_create_check(&rounded, err);
+	/* Disks have whole sectors, and a raw data file shows what no table could deny. */
+	settled.disk_bytes = qc_align_up(how->disk_bytes, QC_SECTOR_BYTES);
+	if (how->data_file_raw && how->preallocation == QC_PREALLOCATION_OFF)
+		settled.preallocation = QC_PREALLOCATION_METADATA;
+	rc = qc_create_check(&settled, err);
 	if (rc < 0)
 		return rc;
 	rc = qc_file_posix_create(path, common->no_sync, &file, err);
 	if (rc < 0)
 		return rc;
-	lock_down_but_publish(common, file);
-	rc = qc_create_write(&rounded, file, err);
-	(void)interrupt_catch(); /* from here on it is too late to say that nothing was made */
-	if (rc == 0)
-		rc = qc_file_posix_publish(file, path, replace, err);
+	rc = write_files(&settled, path, replace, common, file, err);
 	qc_file_close(file);
 	return rc;
 }
@@ -216,9 +265,12 @@ int cmd_create(int argc, char **argv)
 		return line.status;
 	if (settle_arguments(&c, &line, &err) < 0)
 		return command_usage(line.name, "%s", err.text);
-	if (create(&c, &line, &err) < 0)
+	if (create(&c, &line, &err) < 0) {
+		free(c.options.data_file);
 		return command_fail(line.name, line.argument[0], &err);
+	}
 	if (!line.common.quiet)
 		announce(line.argument[0], &c.options);
+	free(c.options.data_file);
 	return EXIT_DONE;
 }

@@ -122,6 +122,23 @@ static int take_preallocation(struct create_options *options, const char *value,
 		       "preallocation is off, metadata, falloc or full, not '%s'", value);
 }
 
+static int take_data_file(struct create_options *options, const char *value, struct qc_err *err)
+{
+	if (value[0] == '\0')
+		return qc_fail(err, QC_E_ARGUMENT, "the data file's name is empty");
+	free(options->data_file);
+	options->data_file = strdup(value);
+	if (options->data_file == NULL)
+		return qc_fail_memory(err);
+	options->how.data_file_name = options->data_file;
+	return 0;
+}
+
+static int take_data_file_raw(struct create_options *options, const char *value, struct qc_err *err)
+{
+	return take_switch(value, &options->how.data_file_raw, err);
+}
+
 static const struct key {
 	const char *name;
 	int (*take)(struct create_options *options, const char *value, struct qc_err *err);
@@ -133,6 +150,8 @@ static const struct key {
 	{"extended_l2", take_extended_l2},
 	{"lazy_refcounts", take_lazy_refcounts},
 	{"preallocation", take_preallocation},
+	{"data_file", take_data_file},
+	{"data_file_raw", take_data_file_raw},
 };
 
 static int take_one(struct create_options *options, const char *key, const char *value,

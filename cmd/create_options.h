@@ -11,6 +11,7 @@ struct create_options {
 	struct qc_create how;
 	char compat[8];		/* as it was typed; "" if it was not */
 	bool has_preallocation; /* it was typed */
+	char *data_file;	/* owned; what how.data_file_name is */
 };
 
 void create_options_init(struct create_options *options);

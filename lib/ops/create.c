@@ -38,7 +38,7 @@ struct layout {
 static void init_geometry(const struct qc_create *how, struct qc_geometry *ret)
 {
 	qc_geometry_init(ret, how->version, how->cluster_bits, how->refcount_order,
-			 how->extended_l2, false);
+			 how->extended_l2, how->data_file_name != NULL);
 }
 
 /* Refcounts count themselves, so their number is where the sum stops growing. */
@@ -69,11 +69,12 @@ static void settle_layout(const struct qc_create *how, const struct qc_geometry 
 		l.l2_count = l.l1_entries;
 		l.data_count = qc_clusters_for(g, how->disk_bytes);
 	}
-	settle_refcounts(g, 1 + l.l1_count + l.l2_count + l.data_count, &l);
+	settle_refcounts(g, 1 + l.l1_count + l.l2_count + (g->external_data ? 0 : l.data_count),
+			 &l);
 	l.block_first = l.table_first + l.table_count;
 	l.l1_first = l.block_first + l.block_count;
 	l.l2_first = l.l1_first + l.l1_count;
-	l.data_first = l.l2_first + l.l2_count;
+	l.data_first = g->external_data ? 0 : l.l2_first + l.l2_count;
 	*ret = l;
 }
 
@@ -106,6 +107,8 @@ static int check_version_2(const struct qc_create *how, struct qc_err *err)
 		what = "compression type but zlib";
 	else if (how->extended_l2)
 		what = "extended L2 entries";
+	else if (how->data_file_name != NULL)
+		what = "external data files";
 	if (what == NULL)
 		return 0;
 	return qc_fail(err, QC_E_ARGUMENT, "compatibility level 0.10 has no %s", what);
@@ -122,6 +125,17 @@ static int check_backing(const struct qc_create *how, struct qc_err *err)
 		return qc_fail(err, QC_E_ARGUMENT, "the backing file's name is too long");
 	if (strlen(how->backing_format) > QC_BACKING_FORMAT_BYTES_MAX)
 		return qc_fail(err, QC_E_ARGUMENT, "the backing format's name is too long");
+	return 0;
+}
+
+static int check_data_file(const struct qc_create *how, struct qc_err *err)
+{
+	if (how->data_file_raw && how->data_file_name == NULL)
+		return qc_fail(err, QC_E_ARGUMENT, "data_file_raw needs a data_file");
+	if (how->data_file_raw && how->backing_name != NULL)
+		return qc_fail(err, QC_E_ARGUMENT,
+			       "a data file that is a raw image (data_file_raw) and a backing file "
+			       "exclude each other");
 	return 0;
 }
 
@@ -143,7 +157,9 @@ int qc_create_check(const struct qc_create *how, struct qc_err *err)
 		if (rc < 0)
 			return rc;
 	}
-	rc = check_backing(how, err);
+	rc = check_data_file(how, err);
+	if (rc == 0)
+		rc = check_backing(how, err);
 	return rc < 0 ? rc : check_size(how, err);
 }
 
@@ -168,6 +184,10 @@ static void fill_header(const struct qc_create *how, const struct qc_geometry *g
 		ret->incompatible |= QC_INCOMPAT_EXTENDED_L2;
 	if (how->lazy_refcounts)
 		ret->compatible |= QC_COMPAT_LAZY_REFCOUNTS;
+	if (how->data_file_name != NULL)
+		ret->incompatible |= QC_INCOMPAT_DATA_FILE;
+	if (how->data_file_raw)
+		ret->autoclear |= QC_AUTOCLEAR_DATA_RAW;
 }
 
 /* The extensions, and the backing file's name behind them. */
@@ -178,6 +198,12 @@ static int put_names(const struct qc_create *how, const struct qc_geometry *g,
 	uint32_t offset = header->header_bytes;
 	size_t length;
 
+	if (how->data_file_name != NULL
+	    && !qc_extension_encode(QC_EXTENSION_DATA_FILE, how->data_file_name,
+				    (uint32_t)strlen(how->data_file_name), cluster0, limit,
+				    &offset))
+		return qc_fail(err, QC_E_ARGUMENT,
+			       "the data file's name does not fit into the header");
 	if (how->backing_name == NULL)
 		return qc_extension_encode(QC_EXTENSION_END, NULL, 0, cluster0, limit, &offset)
 			       ? 0
@@ -288,8 +314,7 @@ static int write_l2_tables(const struct writing *w, struct qc_err *err)
 	return 0;
 }
 
-static int write_zeroes(const struct writing *w, uint64_t offset, uint64_t length,
-			struct qc_err *err)
+static int write_zeroes(struct qc_file *file, uint64_t offset, uint64_t length, struct qc_err *err)
 {
 	QC_AUTOFREE uint8_t *zeroes = calloc(1, ZERO_CHUNK_BYTES);
 	size_t step;
@@ -299,27 +324,31 @@ static int write_zeroes(const struct writing *w, uint64_t offset, uint64_t lengt
 		return qc_fail_memory(err);
 	for (; length > 0; offset += step, length -= step) {
 		step = qc_min(length, ZERO_CHUNK_BYTES);
-		rc = qc_file_write(w->file, offset, zeroes, step, err);
+		rc = qc_file_write(file, offset, zeroes, step, err);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
 }
 
-static int make_data(const struct writing *w, struct qc_err *err)
+static int make_data(const struct qc_create *how, struct qc_file *file, uint64_t offset,
+		     uint64_t length, struct qc_err *err)
 {
-	uint64_t offset = w->l.data_first << w->g.cluster_bits;
-	uint64_t length = w->l.data_count << w->g.cluster_bits;
 	int rc;
 
 	if (length == 0)
 		return 0;
-	if (w->how->preallocation == QC_PREALLOCATION_FULL)
-		return write_zeroes(w, offset, length, err);
-	rc = qc_file_resize(w->file, offset + length, err);
-	if (rc < 0 || w->how->preallocation != QC_PREALLOCATION_FALLOC)
+	if (how->preallocation == QC_PREALLOCATION_FULL)
+		return write_zeroes(file, offset, length, err);
+	rc = qc_file_resize(file, offset + length, err);
+	if (rc < 0 || how->preallocation != QC_PREALLOCATION_FALLOC)
 		return rc;
-	return qc_file_posix_reserve(w->file, offset, length, err);
+	return qc_file_posix_reserve(file, offset, length, err);
+}
+
+int qc_create_write_data(const struct qc_create *how, struct qc_file *file, struct qc_err *err)
+{
+	return make_data(how, file, 0, how->disk_bytes, err);
 }
 
 static int write_all(const struct writing *w, struct qc_err *err)
@@ -338,7 +367,10 @@ static int write_all(const struct writing *w, struct qc_err *err)
 				 QC_L1_COPIED, err);
 	if (rc == 0)
 		rc = write_l2_tables(w, err);
-	return rc < 0 ? rc : make_data(w, err);
+	if (rc < 0 || w->g.external_data)
+		return rc;
+	return make_data(w->how, w->file, l->data_first << w->g.cluster_bits,
+			 l->data_count << w->g.cluster_bits, err);
 }
 
 int qc_create_write(const struct qc_create *how, struct qc_file *file, struct qc_err *err)

@@ -27,10 +27,15 @@ struct qc_create {
 	uint64_t disk_bytes;
 	const char *backing_name; /* NULL: none */
 	const char *backing_format;
+	const char *data_file_name; /* NULL: guest clusters lie in the image */
+	bool data_file_raw; /* the data file is a raw image; needs at least its metadata preallocated */
 };
 
 /* Whether such an image can be: QC_E_ARGUMENT, with the reason, if it cannot. */
 int qc_create_check(const struct qc_create *how, struct qc_err *err);
+
+/* Makes an empty file the data file of such an image, as long as the disk. Does not sync. */
+int qc_create_write_data(const struct qc_create *how, struct qc_file *file, struct qc_err *err);
 
 /* Writes the image, which has passed the check, into an empty file. Does not sync. */
 int qc_create_write(const struct qc_create *how, struct qc_file *file, struct qc_err *err);

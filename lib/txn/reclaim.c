@@ -12,13 +12,18 @@ struct reclaim {
 	uint64_t file_bytes; /* what lies beyond goes with the tail */
 };
 
-/* Storage gives back whole blocks; parts of one would only be overwritten. */
+/*
+ * Storage gives back whole blocks; parts of one would only be overwritten. A device has nothing to
+ * give back to, and where it cannot discard, zeroes would be written for nothing.
+ */
 static int punch(const struct reclaim *r, uint64_t offset, uint64_t bytes, struct qc_err *err)
 {
 	uint64_t end = qc_align_down(qc_min(offset + bytes, r->file_bytes), STORAGE_BLOCK_BYTES);
 
 	offset = qc_align_up(offset, STORAGE_BLOCK_BYTES);
-	return offset < end ? qc_file_punch(r->file, offset, end - offset, err) : 0;
+	return offset < end && !r->file->fixed_length
+		       ? qc_file_punch(r->file, offset, end - offset, err)
+		       : 0;
 }
 
 /* Punches the clusters of the run that are free now, neighbours together. */

@@ -251,7 +251,8 @@ int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_
 		return status;
 	}
 	space->next = space->end;
-	if (image->file->fixed_length)
+	space->on_device = image->file->fixed_length;
+	if (space->on_device)
 		space->limit = qc_min(space->limit, image->file->bytes >> g->cluster_bits);
 	return 0;
 }
@@ -296,7 +297,10 @@ int qc_space_take(struct qc_space *space, uint64_t count, uint64_t *ret_first, s
 	if (first >= space->end)
 		first = space->next;
 	if (first >= space->limit || count > space->limit - first)
-		return qc_fail(err, QC_E_NO_SPACE, "no free clusters are left in the image");
+		return qc_fail(err, QC_E_NO_SPACE, "%s",
+			       space->on_device
+				       ? "no space is left on the device for new tables and data"
+				       : "no free clusters are left in the image");
 	below = first < space->end ? qc_min(count, space->end - first) : 0;
 	if (below) {
 		qc_bitset_add_range(&space->used, first, below);

@@ -43,6 +43,7 @@ struct qc_space {
 	uint64_t next;		 /* everything above `end` and below this was given out */
 	uint64_t low;		 /* no cluster below this one is free */
 	uint64_t limit;		 /* clusters at or above this one cannot exist */
+	bool on_device;		 /* which cannot grow */
 
 	/* During the walk only. */
 	struct qc_bitset shared; /* refcount above 1 */

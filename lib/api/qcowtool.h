@@ -43,7 +43,7 @@ enum qcowtool_code {
 	QCOWTOOL_E_FORMAT,	/* no qcow2 image, or its metadata cannot be trusted */
 	QCOWTOOL_E_UNSUPPORTED, /* valid, but this library does not do it */
 	QCOWTOOL_E_POLICY,	/* a backing file that the flags do not allow */
-	QCOWTOOL_E_MISMATCH,	/* for callers of their own; the library does not return it */
+	QCOWTOOL_E_MISMATCH,	/* not used by these functions */
 	QCOWTOOL_E_INTERRUPTED, /* likewise */
 	QCOWTOOL_E_CHANGED,	/* somebody ignored the lock and changed the image meanwhile */
 	/* The last sync of a commit failed: the image is exactly the old or exactly the new one. */
@@ -75,7 +75,8 @@ struct qcowtool_image;
 /*
  * Opens the image at `path` with its backing files for reading. `snapshot` (NULL: the disk as it is
  * now) is the id or else the name of an internal snapshot, whose disk is then what is seen.
- * Flags: FORCE_SHARE, CHAIN_DIR, CHAIN_NONE. Holds at most about 40 MiB per file, whatever it says.
+ * Flags: FORCE_SHARE, CHAIN_DIR, CHAIN_NONE. Whatever an image says, it costs at most about 100 MiB
+ * of memory.
  */
 int qcowtool_open(const char *path, const char *snapshot, unsigned int flags,
 		  struct qcowtool_image **ret, struct qcowtool_error *error);

@@ -35,6 +35,12 @@ versioned() {
 agree "$header (<) and $script (>)" "$(declared)" "$(versioned | sed 's/@@.*//')"
 agree "exported symbols (<) and $script (>)" "$(exported)" "$(versioned)"
 
+unknown=$(grep -oE '\bqcowtool_[a-z_]+\(' docs/man/libqcowtool.3 | tr -d '(' | grep -vxFf <(declared) || true)
+[[ -z $unknown ]] || {
+	printf 'docs/man/libqcowtool.3 is about what is not there:\n%s\n' "$unknown"
+	bad=1
+}
+
 strict=(-fsyntax-only -pedantic -Wall -Wextra -Werror)
 cc "${strict[@]}" -std=c99 -x c - <<<"#include \"$PWD/$header\"" || bad=1
 g++ "${strict[@]}" -x c++ - <<<"#include \"$PWD/$header\"" || bad=1

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Random chains, random overlays, random edits and rebases: afterwards the guest contents are what
-# they were, and qemu-img finds nothing wrong. A pool of bases that resemble each other is made, then
-# overlays move between them; after every 40 rebases there is a new pool. The folder is fastest on a
-# tmpfs (TMPDIR): qemu-img waits for the disk. What the guest sees is noted once after each edit, so
-# several rebases in a row must add up to nothing.
+# Random chains, random overlays, random edits, snapshots and rebases: afterwards the guest contents are
+# what they were, those of each snapshot too, and qemu-img finds nothing wrong. A pool of bases that
+# resemble each other is made, then overlays move between them; after every 40 rebases there is a new
+# pool. The folder is fastest on a tmpfs (TMPDIR): qemu-img waits for the disk. What the guest sees is
+# noted once after each edit, so several rebases in a row must add up to nothing.
 #
 #	random_rebase.sh QCOWTOOL [COUNT [SEED [SECONDS]]]
 set -euo pipefail
+shopt -s nullglob
 
 qcowtool=$(realpath "$1")
 count=${2:-100}
@@ -15,7 +16,7 @@ RANDOM=${3:-1}
 limit=${4:-0}
 readonly qcowtool count limit
 readonly unit=16384 # of which the contents are made
-readonly rebases_a_pool=40
+readonly rebases_a_pool=40 most_snapshots=3
 
 pool=$(mktemp -d)
 trap 'rm -rf "$pool"' EXIT
@@ -88,7 +89,7 @@ make_overlay() {
 	pick_size && size=$REPLY
 	pick_options && options=$REPLY
 	pick_base
-	rm -f disk.qcow2
+	rm -f disk.qcow2 state*.raw
 	qemu-img create -q -f qcow2 -o "$options" -b "$REPLY" -F "$format" disk.qcow2 $((size * unit))
 	((RANDOM % 4 == 0)) ||
 		edit disk.qcow2 qcow2 "$size" $((RANDOM % 6 + 1)) "-z" "-z -u" "-c -P 3"
@@ -104,6 +105,50 @@ edit_overlay() {
 	size=$(($(stat -c %s disk.raw) / unit))
 	edit disk.qcow2 qcow2 "$size" $((RANDOM % 3 + 1)) "-z" "-z -u"
 	note_contents
+}
+
+# Version 2 cannot be resized once it has snapshots; that is random, too.
+resize_overlay() {
+	pick_size
+	qemu-img resize -q --shrink -f qcow2 disk.qcow2 $((REPLY * unit)) >/dev/null 2>&1 || true
+	note_contents
+}
+
+# Now and then the disk is what it was at an earlier snapshot, which is then shared with it.
+take_snapshot() {
+	local n=1
+	while [[ -e state$n.raw ]]; do
+		((++n))
+	done
+	((n <= most_snapshots)) || return 0
+	qemu-img snapshot -q -c state$n disk.qcow2
+	cp disk.raw state$n.raw
+	((++snapshots))
+}
+
+return_to_snapshot() {
+	local n=$((RANDOM % most_snapshots + 1))
+	[[ -e state$n.raw ]] || return 0
+	qemu-img snapshot -q -a state$n disk.qcow2
+	cp state$n.raw disk.raw
+}
+
+drop_snapshot() {
+	local n=$((RANDOM % most_snapshots + 1))
+	[[ -e state$n.raw ]] || return 0
+	qemu-img snapshot -q -d state$n disk.qcow2
+	rm state$n.raw
+}
+
+change_overlay() {
+	case $((RANDOM % 12)) in
+	0 | 1 | 2 | 3) edit_overlay ;;
+	4 | 5 | 6 | 7) take_snapshot && edit_overlay ;;
+	8) take_snapshot && resize_overlay ;;
+	9) return_to_snapshot ;;
+	10) drop_snapshot ;;
+	11) resize_overlay ;;
+	esac
 }
 
 fail() { # WORDS
@@ -123,19 +168,38 @@ rebase() {
 }
 
 compare() { # WORDS
-	qemu-img compare -f qcow2 -F raw disk.qcow2 disk.raw >compared || fail "$*: $(<compared)"
+	local state
+	qemu-img compare -f qcow2 -F raw disk.qcow2 disk.raw >difference || fail "$*: $(<difference)"
 	qemu-img check -q -f qcow2 disk.qcow2 || fail "$*: qemu-img check"
+	for state in state*.raw; do
+		compare_snapshot "${state%.raw}" "$@"
+	done
 }
 
-round=0
+# QEMU shows a snapshot as long as the disk is now: only what both have can be compared with that.
+compare_snapshot() { # NAME WORDS
+	local state=$1 shown noted
+	shift
+	qemu-img convert -f qcow2 -O raw -l "$state" disk.qcow2 shown.raw || fail "$*: no $state"
+	shown=$(stat -c %s shown.raw)
+	noted=$(stat -c %s "$state.raw")
+	cmp -n $((shown < noted ? shown : noted)) "$state.raw" shown.raw ||
+		fail "$*: $state differs for QEMU"
+	"$qcowtool" read --snapshot="$state" disk.qcow2 | cmp "$state.raw" - ||
+		fail "$*: $state differs"
+	((++compared))
+}
+
+round=0 snapshots=0 compared=0
 while ((round < count && (limit == 0 || SECONDS < limit))); do
 	((round % rebases_a_pool)) || make_pool
-	if ((round % 4 == 0)); then
+	if ((round % 8 == 0)); then
 		make_overlay
-	elif ((RANDOM % 2)); then
-		edit_overlay
+	elif ((RANDOM % 3)); then
+		change_overlay
 	fi
 	rebase
 	((++round))
 done
-echo "$round rebases"
+echo "$round rebases, $snapshots snapshots, compared $compared times"
+((count < 40 || compared > 0)) || fail "no snapshot was ever compared"

@@ -45,6 +45,28 @@ static void expect_sound(const struct campaign *c)
 	}
 }
 
+/* Some verbs move what there is, or get it from elsewhere; nobody who reads shall notice. */
+static void expect_kept(struct campaign *c)
+{
+	const bool keeps = c->edit->verb == VERB_REBASE || c->edit->verb == VERB_DECOMPRESS;
+	struct content first = {0}, content;
+
+	for (size_t i = 0; keeps && i < c->version_count; i++) {
+		struct buffer_file file;
+
+		buffer_file_init(&file);
+		buffer_file_show(&file, c->versions[i].bytes, c->versions[i].size);
+		content_of(&file.base, &content);
+		if (i == 0)
+			first = content;
+		if (content.active != first.active || content.rest != first.rest) {
+			printf("# %s: commit %zu changes what the disk or a snapshot holds\n",
+			       c->name, i);
+			c->tally->disagreed++;
+		}
+	}
+}
+
 static void expect_marks(struct campaign *c)
 {
 	for (size_t i = 1; c->image->watched && i < c->version_count; i++)
@@ -69,6 +91,7 @@ void campaign_open(struct campaign *c, const struct image_kind *image, const str
 	find_versions(c);
 	must(c->version_count > 1 || edit->verb == VERB_RECOVER);
 	expect_sound(c);
+	expect_kept(c);
 	expect_marks(c);
 }
 

@@ -109,6 +109,21 @@ static void take_snapshots(struct site *s)
 	}
 }
 
+/* The disk of an overlay has what no snapshot has, and shows the base where each of them does not. */
+static void part_from_snapshots(struct site *s)
+{
+	put_data(s, 3, 10);
+	builder_unallocated(s->b, 2);
+}
+
+static void lengthen_first_snapshot(struct site *s, uint64_t disk_bytes)
+{
+	uint64_t extra = builder_snapshot_entry_at(s->b, 0) + sizeof(struct qc_disk_snapshot);
+
+	builder_poke64(s->b, extra + offsetof(struct qc_disk_snapshot_extra, disk_size),
+		       disk_bytes + 2 * s->bytes);
+}
+
 /* --- bases --- */
 
 /* Both have something in common; the old one ends before the disk does, the new one after it. */
@@ -250,11 +265,15 @@ void image_kind_build(const struct image_kind *kind, struct image_bytes *ret)
 		fill_disk(&s);
 	}
 	take_snapshots(&s);
+	if (kind->backing && kind->snapshots > 0)
+		part_from_snapshots(&s);
 	if (kind->bitmap || kind->watched)
 		builder_bitmap(s.b, "kept", 16, 0);
 	if (kind->watched)
 		builder_bitmap(s.b, "watch", 9, QC_BITMAP_AUTO);
 	builder_finish(s.b, &bytes, &length);
+	if (kind->longer)
+		lengthen_first_snapshot(&s, options.disk_bytes);
 	soil(s.b, bytes, length);
 	damage(&s, length);
 	image_bytes_copy(ret, bytes, length);

@@ -78,5 +78,12 @@ const struct image_kind image_kinds[] = {
 	 .interrupted = INTERRUPTED_BEFORE},
 	{"interrupted-after-64k", 3, 16, 4, 8, .snapshots = 1, .skip = 2,
 	 .interrupted = INTERRUPTED_AFTER},
+	{"backed-one-512", 3, 9, 4, 12, .snapshots = 1, .backing = true},
+	{"backed-two-512", 3, 9, 4, 12, .snapshots = 2, .backing = true, .longer = true},
+	{"backed-two-tables-512", 3, 9, 6, 72, .snapshots = 2, .backing = true},
+	{"backed-one-v2-4k", 2, 12, 4, 12, .snapshots = 1, .backing = true},
+	{"backed-two-4k", 3, 12, 4, 12, .snapshots = 2, .backing = true},
+	{"backed-two-ext-16k", 3, 14, 4, 12, .snapshots = 2, .extended_l2 = true, .backing = true,
+	 .longer = true},
 };
 const size_t image_kind_count = sizeof(image_kinds) / sizeof(image_kinds[0]);

@@ -36,6 +36,7 @@ struct image_kind {
 	bool bitmap;   /* a dirty bitmap that is disabled */
 	bool watched;  /* one that is enabled, beside a disabled one */
 	bool backing;  /* on one of the two bases that are beside it */
+	bool longer;   /* the disk was, when the first snapshot was taken */
 	uint32_t skip; /* free clusters inside the file, full of stale bytes */
 	uint32_t fill; /* free clusters before them, so that counts just fit into their blocks */
 	enum damage damage;

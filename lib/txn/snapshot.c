@@ -121,35 +121,20 @@ int qc_txn_snapshot_create(struct qc_txn *txn, const char *name, struct qc_snaps
 
 /* --- apply --- */
 
-/* Marking what differs would need a look at all of it; QEMU does not do it either. */
-static int require_no_bitmap_watching(const struct qc_txn *txn, struct qc_err *err)
+/*
+ * What a bitmap recorded is about the disk that is now, and not about the one that it becomes. QEMU
+ * refuses, too.
+ */
+static int require_no_bitmaps(const struct qc_txn *txn, struct qc_err *err)
 {
 	const struct qc_bitmaps *bitmaps = &txn->image->bitmaps;
 
-	for (size_t i = 0; i < bitmaps->count; i++)
-		if ((bitmaps->list[i].flags & QC_BITMAP_AUTO) != 0)
-			return qc_fail(err, QC_E_UNSUPPORTED,
-				       "the enabled dirty bitmap '%s' could not tell what changes",
-				       bitmaps->list[i].name);
-	return 0;
-}
-
-/* QEMU does not open an image whose bitmap tables do not fit its disk. */
-static int require_bitmaps_fit(const struct qc_txn *txn, uint64_t disk_bytes, struct qc_err *err)
-{
-	const struct qc_bitmaps *bitmaps = &txn->image->bitmaps;
-
-	for (size_t i = 0; i < bitmaps->count; i++) {
-		const struct qc_bitmap *bitmap = &bitmaps->list[i];
-		uint64_t bits = qc_div_up(disk_bytes, UINT64_C(1) << bitmap->granularity_bits);
-
-		if (qc_clusters_for(txn->geometry, qc_div_up(bits, 8)) != bitmap->table_entries)
-			return qc_fail(
-				err, QC_E_UNSUPPORTED,
-				"the dirty bitmap '%s' does not fit a disk of %llu bytes, which the snapshot has",
-				bitmap->name, (unsigned long long)disk_bytes);
-	}
-	return 0;
+	if (bitmaps->count == 0)
+		return 0;
+	return qc_fail(err, QC_E_UNSUPPORTED,
+		       "the dirty bitmap '%s' would no longer tell what changed; remove it first "
+		       "(qemu-img bitmap --remove)",
+		       bitmaps->list[0].name);
 }
 
 static int replace_entry(struct qc_txn *txn, uint64_t index, uint64_t new_entry, struct qc_err *err)
@@ -177,9 +162,6 @@ static int make_l1(struct qc_txn *txn, const struct qc_snapshot *snapshot, struc
 
 	if (disk_bytes > QC_DISK_BYTES_MAX || entries > QC_L1_BYTES_MAX / sizeof(uint64_t))
 		return qc_fail(err, QC_E_FORMAT, "the snapshot's disk cannot be that long");
-	if (disk_bytes != txn->header.disk_bytes
-	    && (status = require_bitmaps_fit(txn, disk_bytes, err)) < 0)
-		return status;
 	if ((status = qc_txn_grow_l1(txn, entries, err)) < 0)
 		return status;
 	txn->header_changed |= disk_bytes != txn->header.disk_bytes;
@@ -193,7 +175,7 @@ int qc_txn_snapshot_apply(struct qc_txn *txn, size_t index, struct qc_err *err)
 	QC_AUTOFREE uint64_t *l1 = NULL;
 	int status;
 
-	if ((status = require_no_bitmap_watching(txn, err)) < 0 || (status = begin(txn, err)) < 0
+	if ((status = require_no_bitmaps(txn, err)) < 0 || (status = begin(txn, err)) < 0
 	    || (status = qc_image_load_l1(txn->image, snapshot->l1, snapshot->l1_entries, &l1, err))
 		       < 0
 	    || (status = make_l1(txn, snapshot, err)) < 0)

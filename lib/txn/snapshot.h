@@ -36,7 +36,7 @@ int qc_txn_snapshot_find(const struct qc_txn *txn, const char *id_or_name, size_
 int qc_txn_snapshot_create(struct qc_txn *txn, const char *name, struct qc_snapshot_date date,
 			   struct qc_err *err);
 
-/* The disk becomes what the snapshot holds, its size included. An enabled dirty bitmap: refused. */
+/* The disk becomes what the snapshot holds, its size included. Refused beside dirty bitmaps. */
 int qc_txn_snapshot_apply(struct qc_txn *txn, size_t index, struct qc_err *err);
 
 int qc_txn_snapshot_delete(struct qc_txn *txn, size_t index, struct qc_err *err);

@@ -69,9 +69,9 @@ static bool steps_fit(const struct edit_kind *edit, const struct image_kind *kin
 	/* Snapshots of version 2 do not know their size. */
 	if (edit->grows)
 		return (kind->version >= 3 || !kind->snapshots) && !kind->backing;
-	/* A snapshot cannot be applied beside a bitmap that has to tell what changed. */
+	/* A snapshot cannot be applied beside a bitmap. */
 	for (const struct edit_step *s = edit->steps; s->what != STEP_END; s++)
-		if (s->what == STEP_APPLY && kind->watched)
+		if (s->what == STEP_APPLY && (kind->watched || kind->bitmap))
 			return false;
 	switch (edit->steps[0].what) {
 	case STEP_CREATE:

@@ -287,15 +287,12 @@ static uint64_t count_lines(const uint8_t *at, uint64_t entry, uint64_t most, ui
 	return length;
 }
 
-uint64_t qc_l2_run_length(const struct qc_geometry *g, const uint8_t *table, uint64_t index)
+uint64_t qc_l2_measure_run(const struct qc_geometry *g, const uint8_t *table, uint64_t index)
 {
 	const uint8_t *at = table + index * sizeof(uint64_t);
 	uint64_t entry = qc_load_be64(at);
-	uint64_t plain = QC_L2_COPIED | (QC_L2_OFFSET_MASK & ~(g->cluster_bytes - 1));
 	uint64_t length = 1, most;
 
-	if ((entry & ~plain) != 0 || (entry & QC_L2_OFFSET_MASK) == 0)
-		return 0;
 	/* As long as no offset gets too large for its bits, each entry is plain if the first one is. */
 	most = ((QC_L2_OFFSET_MASK - (entry & QC_L2_OFFSET_MASK)) >> g->cluster_bits) + 1;
 	most = qc_min(most, g->l2_entries - index);

@@ -12,6 +12,7 @@
 
 #include "base/byte_order.h"
 #include "base/checked.h"
+#include "base/crew.h"
 #include "check/check_impl.h"
 #include "check/pieces.h"
 #include "check/shared_counts.h"
@@ -73,19 +74,22 @@ static bool all_counted_once(const struct qc_counts *shown, struct run run)
 static bool find_runs(const struct plain *plain, struct desk *desk)
 {
 	const struct qc_geometry *g = &plain->check->geometry;
-	uint64_t at = 0;
 
-	for (desk->count = 0;
-	     (at = qc_l2_skip_empty(desk->table, at, g->l2_entries)) < g->l2_entries;
-	     desk->count++) {
+	desk->count = 0;
+	for (uint64_t at = 0; at < g->l2_entries;) {
 		uint64_t entry = qc_load_be64(desk->table + at * sizeof(uint64_t));
 		uint64_t cluster = (entry & QC_L2_OFFSET_MASK) >> g->cluster_bits;
-		uint64_t count = qc_l2_run_length(g, desk->table, at);
+		uint64_t count;
 
+		if (entry == 0) {
+			at = qc_l2_skip_empty(desk->table, at, g->l2_entries);
+			continue;
+		}
+		count = qc_l2_run_length(g, desk->table, at);
 		if ((entry & QC_L2_COPIED) == 0 || count == 0
 		    || !qc_range_fits(cluster, count, plain->file_clusters))
 			return false;
-		desk->runs[desk->count] = (struct run){(uint32_t)cluster, (uint32_t)count};
+		desk->runs[desk->count++] = (struct run){(uint32_t)cluster, (uint32_t)count};
 		at += count;
 	}
 	return true;
@@ -203,6 +207,7 @@ int qc_check_plain_tables(struct qc_check *check, struct qc_check_l2 *tables, ui
 	    || check->stored.unreadable)
 		return 0;
 	r = qc_shared_counts_init(&plain.references, &check->references, err);
+	plain.references.alone = qc_crew_size(check->options->jobs) == 1;
 	if (r == 0)
 		r = qc_pieces_run(&pieces, check->options->jobs, bytes / JOB_BYTES, err);
 	if (r == 0)

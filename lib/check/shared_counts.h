@@ -14,6 +14,7 @@ struct qc_shared_counts {
 	struct qc_counts *counts; /* borrowed; nobody else may touch them meanwhile */
 	struct qc_counts again;	  /* under the lock */
 	pthread_mutex_t lock;
+	bool alone; /* only one thread adds, and need not be careful; the caller's to set */
 };
 
 int qc_shared_counts_init(struct qc_shared_counts *shared, struct qc_counts *counts,
@@ -26,6 +27,19 @@ int qc_shared_counts_put_by(struct qc_shared_counts *shared, uint64_t cluster, s
 /* Adds one to each of `count` counts from `first`, which must be inside. For any thread. */
 int qc_shared_counts_add(struct qc_shared_counts *shared, uint64_t first, uint64_t count,
 			 struct qc_err *err);
+
+/* Sets a bit in a word that other threads may set bits in; returns whether it was set before. */
+static inline bool qc_shared_counts_set_bit(const struct qc_shared_counts *shared, uint64_t *word,
+					    uint64_t bit)
+{
+	uint64_t before;
+
+	if (!shared->alone)
+		return __atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit;
+	before = *word;
+	*word = before | bit;
+	return before & bit;
+}
 
 /* The same for one cluster, fast where nothing is unusual. */
 static inline int qc_shared_counts_add_one(struct qc_shared_counts *shared, uint64_t cluster,
@@ -40,8 +54,7 @@ static inline int qc_shared_counts_add_one(struct qc_shared_counts *shared, uint
 	if (!chunk || chunk->wide)
 		return qc_shared_counts_add(shared, cluster, 1, err);
 	word = &chunk->word[cluster % QC_COUNTS_CHUNK / 64];
-	if ((word->high & bit) == 0
-	    && (__atomic_fetch_or(&word->low, bit, __ATOMIC_RELAXED) & bit) == 0)
+	if ((word->high & bit) == 0 && !qc_shared_counts_set_bit(shared, &word->low, bit))
 		return 0;
 	return qc_shared_counts_put_by(shared, cluster, err);
 }

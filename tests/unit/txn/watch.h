@@ -128,7 +128,7 @@ static inline void watch_open(struct watch *w, struct qc_file *inner)
 static inline struct qc_txn *watch_begin(struct qc_file *file, struct qc_image **ret)
 {
 	static const struct qc_txn_options options;
-	struct qc_txn *txn;
+	struct qc_txn *txn = NULL;
 	struct qc_err err;
 
 	if (qc_image_open(file, NULL, ret, &err) < 0

@@ -47,6 +47,6 @@ end_with() { # SIGNAL
 	start_writing
 	end_with TERM # a shell's background jobs ignore INT; both are caught alike
 	[[ $ended == 1 ]]
-	[[ $(<stderr) == "qcowtool write: disk.qcow2: interrupted" ]]
+	[[ $(<stderr) == "qcowtool write: disk.qcow2: interrupted: nothing has been changed" ]]
 	[[ $(sha disk.qcow2) == "$old_sha" ]]
 }

@@ -78,6 +78,11 @@ static int settle_snapshots(struct qc_txn *txn, struct qc_err *err)
 	}
 	if (!txn->snapshots_changed)
 		return 0;
+	if (qc_snapshots_encoded_bytes(all) > QC_SNAPSHOT_TABLE_BYTES_MAX)
+		return qc_fail(
+			err, QC_E_NO_SPACE,
+			"the snapshot table would have more than %u bytes, which nobody reads",
+			QC_SNAPSHOT_TABLE_BYTES_MAX);
 	status = qc_staged_table_add(txn, QC_JOURNAL_SNAPSHOT_TABLE, 0, old->snapshot_table,
 				     all->table_bytes, qc_snapshots_encoded_bytes(all), &table,
 				     err);

@@ -158,3 +158,28 @@ set_incompatible() { # BIT
 	wait "$qemu" || true
 	succeeds snapshot-cow delete disk.qcow2 one
 }
+
+# An image with as many snapshots as its table may have: NAME-BYTES decides which limit comes first.
+full_table() { # NAME-BYTES
+	qemu-img create -q -f qcow2 disk.qcow2 1M
+	python3 "$BATS_TEST_DIRNAME/full_table.py" disk.qcow2 "$1"
+	is_clean disk.qcow2
+}
+
+@test "more snapshots than an image can have" {
+	full_table 6
+	unchanged disk.qcow2 fails 1 snapshot-cow create disk.qcow2 more
+	says "at most 65536 snapshots"
+	succeeds snapshot-cow delete disk.qcow2 7
+	succeeds snapshot-cow create disk.qcow2 more
+	is_clean disk.qcow2
+}
+
+@test "a longer snapshot table than anybody reads" {
+	full_table 65000
+	long=$(head -c 65000 /dev/zero | tr '\0' y)
+	unchanged disk.qcow2 fails 1 snapshot-cow create disk.qcow2 "$long"
+	says "the snapshot table would have more than 67108864 bytes"
+	succeeds snapshot-cow create disk.qcow2 short
+	is_clean disk.qcow2
+}

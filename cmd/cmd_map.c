@@ -10,7 +10,9 @@
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/lock_down.h"
+#include "cmd/map_svg.h"
 #include "cmd/opened_view.h"
+#include "cmd/progress.h"
 #include "cmd/size.h"
 #include "format/limits.h"
 #include "image/chain_map.h"
@@ -19,18 +21,23 @@ enum {
 	KEY_START = 's',
 	KEY_LENGTH = 'l',
 	KEY_SNAPSHOT = 0x100,
+	KEY_SVG,
 };
 
 struct map_options {
 	uint64_t start;
 	uint64_t length;
 	const char *snapshot;
+	const char *svg;
+	bool parted; /* a start or a length was given */
 };
 
 static const struct argp_option options[] = {
 	{"start-offset", KEY_START, "OFFSET", 0, "begin there instead of at 0", 0},
 	{"max-length", KEY_LENGTH, "LENGTH", 0, "stop after that many bytes", 0},
 	{"snapshot", KEY_SNAPSHOT, "NAME|ID", 0, "the disk as it was in that snapshot", 0},
+	{"svg", KEY_SVG, "FILE", 0,
+	 "draw a picture of the image's file instead, as SVG; FILE appears when it is complete", 0},
 	{0},
 };
 
@@ -40,9 +47,14 @@ static int take(void *context, int key, const char *value, struct qc_err *err)
 
 	switch (key) {
 	case KEY_START:
+		o->parted = true;
 		return size_parse(value, &o->start, err);
 	case KEY_LENGTH:
+		o->parted = true;
 		return size_parse(value, &o->length, err);
+	case KEY_SVG:
+		o->svg = value;
+		return 0;
 	default:
 		o->snapshot = value;
 		return 0;
@@ -144,6 +156,22 @@ static int map(const struct printer *p, const struct qc_view *view, uint64_t sta
 	return print(p, start, &current, true, err);
 }
 
+static int make_picture(const struct map_options *o, const struct command_line *line)
+{
+	struct progress progress;
+	struct qc_err err;
+	int r;
+
+	if (o->parted || o->snapshot != NULL || line->common.output == OUTPUT_JSON)
+		return command_usage(line->name, "--svg shows the whole file, and as SVG");
+	progress_init(&progress, line, line->argument[0]);
+	r = map_svg(line->argument[0], o->svg, &line->common, &progress.base, &err);
+	progress_end(&progress);
+	if (r < 0)
+		return command_fail(line->name, line->argument[0], &err);
+	return EXIT_DONE;
+}
+
 int cmd_map(int argc, char **argv)
 {
 	struct map_options o = {.length = UINT64_MAX};
@@ -156,6 +184,8 @@ int cmd_map(int argc, char **argv)
 
 	if (!command_line_parse(&syntax, argc, argv, &o, &line))
 		return line.status;
+	if (o.svg != NULL)
+		return make_picture(&o, &line);
 	printer = (struct printer){
 		.json = line.common.output == OUTPUT_JSON,
 		.quiet = line.common.quiet,

@@ -8,7 +8,7 @@ _qcowtool_commands='info map read hash compare create write rebase snapshot-cow 
 _qcowtool_table() {
 	cat <<-'END'
 		info: --backing-chain
-		map: -s --start-offset= -l --max-length=
+		map: -s --start-offset= -l --max-length= --svg=
 		read: --at= --length= --hex -o
 		map read hash check: --snapshot=
 		compare: -f --format= -F --other-format= -s --strict
@@ -91,7 +91,7 @@ _qcowtool_value() { # COMMAND OPTION
 	*:--snapshot) _qcowtool_names ;;
 	create:-F | rebase:-F | compare:-[fF] | *:--backing-format | *:--format | *:--other-format) _qcowtool_words 'qcow2 raw' ;;
 	create:-o | create:--options) _qcowtool_keys ;;
-	create:-b | rebase:-b | *:--backing | read:-o | write:--file | write:--script) _qcowtool_files ;;
+	create:-b | rebase:-b | *:--backing | read:-o | map:--svg | write:--file | write:--script) _qcowtool_files ;;
 	map:-[sl] | *:--start-offset | *:--max-length | *:--at | *:--length | *:--batch | *:-j | *:--jobs) ;;
 	*:--hex | *:--text | *:--fill | *:--zero | *:--discard | *:--expect)
 		[[ $1 == write ]] || return 1

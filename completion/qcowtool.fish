@@ -51,6 +51,7 @@ complete -c qcowtool -n '__qcowtool_is info' -l backing-chain -d 'Also all image
 
 complete -c qcowtool -n '__qcowtool_is map' -s s -l start-offset -x -d 'Begin there'
 complete -c qcowtool -n '__qcowtool_is map' -s l -l max-length -x -d 'Stop after so many bytes'
+complete -c qcowtool -n '__qcowtool_is map' -l svg -r -F -d 'A picture of the file, as SVG'
 complete -c qcowtool -n '__qcowtool_is map read hash check' -l snapshot -x -a '(__qcowtool_snapshots)' -d 'As it was then'
 
 complete -c qcowtool -n '__qcowtool_is read' -l at -x -d 'Begin there'

@@ -139,6 +139,7 @@ int qc_check_bitmaps(struct qc_check *check, struct qc_err *err)
 			return 0;
 		note_in_use(check, &check->bitmaps.list[i]);
 	}
+	qc_check_claim_for(check, QC_CLAIM_BITMAPS, true);
 	count = list_tables(check, true, spans);
 	r = qc_spans_sweep(spans, count, count_stretch, check, err);
 	if (r < 0)

@@ -16,10 +16,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/err.h"
 #include "base/progress.h"
 #include "format/finding.h"
 #include "io/file.h"
+
+/* What a cluster of the file is for. */
+enum qc_claim_kind {
+	QC_CLAIM_HEADER, /* and the header of an encrypted image */
+	QC_CLAIM_REFCOUNTS,
+	QC_CLAIM_L1,
+	QC_CLAIM_L2,
+	QC_CLAIM_DATA,
+	QC_CLAIM_COMPRESSED,
+	QC_CLAIM_ZERO,	    /* set aside for a guest cluster that reads as zeroes */
+	QC_CLAIM_SNAPSHOTS, /* of any kind, but not for the active state */
+	QC_CLAIM_BITMAPS,
+};
+
+/* Clusters first .. end-1 of the file, which something refers to; guest clusters from `guest` on. */
+struct qc_claim {
+	enum qc_claim_kind kind;
+	uint64_t first, end;
+	bool has_guest;
+	struct qc_guest guest;
+};
 
 struct qc_check_options {
 	uint64_t findings_max; /* how many are passed on; the rest is counted. 0: a default */
@@ -42,6 +64,15 @@ struct qc_check_options {
 	int (*mismatch)(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
 			struct qc_err *err);
 	void *context;
+
+	/*
+	 * For pictures; may be NULL. Called for each run of references that is counted, by the thread that
+	 * called qc_check_run(), as L2 tables are then not shared out to several. A cluster may be claimed
+	 * any number of times and in any order, and one past the end of the file, too: bound what you do
+	 * by the file. What nothing claims and has a refcount comes to `mismatch`.
+	 */
+	void (*claimed)(void *context, const struct qc_claim *claim);
+	void *claims;
 
 	/* Bytes of L2 tables, then compressed clusters; NULL: nobody wants to know. */
 	struct qc_progress *progress;

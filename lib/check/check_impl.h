@@ -49,6 +49,7 @@ struct qc_check {
 
 	uint32_t subject;	     /* the snapshot that the check is about, plus 1; 0: all */
 	struct qc_counts reached;    /* with a subject: references but for those of other tables */
+	enum qc_claim_kind claiming; /* what is being counted */
 	uint64_t clusters;	     /* of the file, and one more if something reaches into it */
 	struct qc_counts references; /* found */
 	struct qc_stored stored;
@@ -127,6 +128,12 @@ int qc_check_read_by(struct qc_file *file, struct qc_check_extent *extent, uint6
  */
 int qc_check_count(struct qc_check *check, uint64_t offset, uint64_t bytes, uint64_t weight,
 		   const struct qc_check_place *place, struct qc_err *err);
+
+/* What the references that are counted from here on are for; only snapshots' unless `active`. */
+static inline void qc_check_claim_for(struct qc_check *check, enum qc_claim_kind kind, bool active)
+{
+	check->claiming = active ? kind : QC_CLAIM_SNAPSHOTS;
+}
 
 /* The same of clusters first .. end-1, which are known to be inside. */
 int qc_check_count_clusters(struct qc_check *check, uint64_t first, uint64_t end, uint64_t weight,

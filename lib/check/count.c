@@ -20,6 +20,21 @@ bool qc_check_is_inside(struct qc_check *check, uint64_t offset, uint64_t bytes,
 	return false;
 }
 
+static void claim(struct qc_check *check, uint64_t first, uint64_t end,
+		  const struct qc_check_place *place)
+{
+	const struct qc_claim claim = {
+		.kind = check->claiming,
+		.first = first,
+		.end = end,
+		.has_guest = place->has_guest,
+		.guest = place->guest,
+	};
+
+	if (check->options->claimed)
+		check->options->claimed(check->options->claims, &claim);
+}
+
 int qc_check_count_clusters(struct qc_check *check, uint64_t first, uint64_t end, uint64_t weight,
 			    const struct qc_check_place *place, struct qc_err *err)
 {
@@ -28,6 +43,7 @@ int qc_check_count_clusters(struct qc_check *check, uint64_t first, uint64_t end
 	int r;
 
 	check->clusters = qc_max(check->clusters, end);
+	claim(check, first, end, place);
 	r = qc_counts_add(&check->references, first, end - first, weight, &excess, err);
 	if (r < 0)
 		return r;

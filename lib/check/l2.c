@@ -128,6 +128,7 @@ static int take_run(struct table *t, uint64_t index, uint64_t entry, uint64_t co
 	int r;
 
 	add_allocated(t, offset, count);
+	qc_check_claim_for(t->check, QC_CLAIM_DATA, t->l2->active > 0);
 	r = count_run(t, index, offset, count, err);
 	if (r == 0 && t->l2->copied_weight > 0)
 		r = check_copied_run(t, index, entry, count, err);
@@ -170,6 +171,7 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	check->result.compressed_clusters += t->l2->active;
 	/* Their place is a matter of bytes, so neighbours are never contiguous. */
 	check->result.fragmented_clusters += t->l2->active;
+	qc_check_claim_for(check, QC_CLAIM_COMPRESSED, t->l2->active > 0);
 	r = qc_check_count(check, offset, bytes, t->l2->weight, &place, err);
 	if (r == 0 && check->options->deep && !place.apart && offset < check->file->bytes
 	    && qc_range_fits(offset, bytes, check->file->bytes + check->geometry.cluster_bytes - 1))
@@ -202,6 +204,7 @@ static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words wo
 				"corrupted",
 				offset, has_data ? "data" : "preallocated");
 	add_allocated(t, offset, 1);
+	qc_check_claim_for(check, has_data ? QC_CLAIM_DATA : QC_CLAIM_ZERO, t->l2->active > 0);
 	if (!g->external_data)
 		r = qc_check_count(check, offset, g->cluster_bytes, t->l2->weight, &place, err);
 	if (r == 0 && t->l2->copied_weight > 0)

@@ -25,7 +25,10 @@ static int count_snapshot_table(struct qc_check *check, struct qc_err *err)
 {
 	uint64_t lasting = check->result.lasting;
 	bool incomplete = false;
-	int r = count_at(check, check->header.snapshot_table, check->snapshots.table_bytes, err);
+	int r;
+
+	qc_check_claim_for(check, QC_CLAIM_SNAPSHOTS, false);
+	r = count_at(check, check->header.snapshot_table, check->snapshots.table_bytes, err);
 
 	for (size_t i = 0; check->header.version > 2 && i < check->snapshots.count; i++)
 		incomplete |= !check->snapshots.list[i].has_disk_bytes;
@@ -46,15 +49,19 @@ int qc_check_metadata(struct qc_check *check, struct qc_err *err)
 				&qc_check_nowhere, "%zu snapshots in image with data file",
 				check->snapshots.count);
 	judge_refcount_table(check);
+	qc_check_claim_for(check, QC_CLAIM_HEADER, true);
 	r = count_at(check, qc_host(0), cluster_bytes, err);
 	if (r == 0)
 		r = count_snapshot_table(check, err);
+	qc_check_claim_for(check, QC_CLAIM_REFCOUNTS, true);
 	if (r == 0 && !check->options->without_refcounts)
 		r = count_at(check, header->refcount_table,
 			     header->refcount_table_clusters * cluster_bytes, err);
+	qc_check_claim_for(check, QC_CLAIM_HEADER, true);
 	if (r == 0 && extensions->has_crypto)
 		r = count_at(check, extensions->crypto_header, extensions->crypto_header_bytes,
 			     err);
+	qc_check_claim_for(check, QC_CLAIM_BITMAPS, true);
 	if (r == 0 && extensions->has_bitmaps)
 		r = count_at(check, extensions->bitmap_directory,
 			     extensions->bitmap_directory_bytes, err);
@@ -102,6 +109,7 @@ int qc_check_refcount_blocks(struct qc_check *check, struct qc_err *err)
 {
 	int r = 0;
 
+	qc_check_claim_for(check, QC_CLAIM_REFCOUNTS, true);
 	for (uint64_t i = 0; i < check->stored.entries && r == 0; i++)
 		r = check->stored.table[i] ? check_block(check, i, err) : 0;
 	return r;

@@ -203,8 +203,8 @@ int qc_check_plain_tables(struct qc_check *check, struct qc_check_l2 *tables, ui
 	struct qc_pieces pieces = {.count = count, .work = work, .context = &plain};
 	int r;
 
-	if (bytes < 2 * JOB_BYTES || check->subject || g->extended_l2 || g->external_data
-	    || check->stored.unreadable)
+	if (bytes < 2 * JOB_BYTES || check->options->claimed || check->subject || g->extended_l2
+	    || g->external_data || check->stored.unreadable)
 		return 0;
 	r = qc_shared_counts_init(&plain.references, &check->references, err);
 	plain.references.alone = qc_crew_size(check->options->jobs) == 1;

@@ -159,6 +159,7 @@ static int take_l1_entry(struct walk *walk, const struct qc_stretch *stretch, ui
 	if (entry & QC_L1_RESERVED)
 		qc_check_report(check, QC_FINDING_L1_RESERVED, table.weight, qc_host(at), &place,
 				"found L1 entry with reserved bits set: %" PRIx64, entry);
+	qc_check_claim_for(check, QC_CLAIM_L2, table.active > 0);
 	r = qc_check_count(check, table.offset, g->cluster_bytes, table.weight, &place, err);
 	if (r < 0)
 		return r;
@@ -200,6 +201,7 @@ static int count_stretch(void *context, const struct qc_stretch *stretch, struct
 	struct qc_check_place place = place_of(check, stretch->cover->owner, 0);
 
 	place.has_guest = false;
+	qc_check_claim_for(check, QC_CLAIM_L1, stretch->active > 0);
 	return qc_check_count_clusters(check, stretch->start >> check->geometry.cluster_bits,
 				       stretch->end >> check->geometry.cluster_bits,
 				       stretch->weight, &place, err);

@@ -93,6 +93,7 @@ needs_all_parts() {
 	is_locked create deeper/new.qcow2 1G
 	is_locked read -o out.raw plain.qcow2
 	is_locked read -o out.raw plain.qcow2
+	is_locked map --svg=out.svg plain.qcow2
 	cmp -n 1048576 out.raw <(head -c 1048576 /dev/zero | tr '\0' '\3')
 	is_clean new.qcow2 over.qcow2 deeper/new.qcow2
 }
@@ -118,4 +119,5 @@ needs_all_parts() {
 	is_free recover --no-sandbox plain.qcow2
 	is_free create --no-sandbox new.qcow2 1G
 	is_free read --no-sandbox -o out.raw plain.qcow2
+	is_free map --no-sandbox --svg=out.svg plain.qcow2
 }

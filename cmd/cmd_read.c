@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/checked.h"
-#include "base/cleanup.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/lock_down.h"
@@ -15,9 +14,7 @@
 #include "cmd/progress.h"
 #include "cmd/read_file.h"
 #include "cmd/size.h"
-#include "image/read.h"
-
-#define CHUNK_BYTES (4u << 20)
+#include "ops/copy.h"
 
 enum {
 	KEY_OUTPUT_FILE = 'o',
@@ -76,12 +73,13 @@ static const struct command_syntax syntax = {
 	.doc = "Copies bytes of the disk to stdout.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_QUIET | COMMON_PROGRESS | COMMON_FORCE_SHARE | COMMON_CHAIN
+	.accepts = COMMON_QUIET | COMMON_PROGRESS | COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_JOBS
 		   | COMMON_NO_SANDBOX,
 };
 
-static int put_bytes(const uint8_t *bytes, size_t length, struct qc_err *err)
+static int put_bytes(void *context, const uint8_t *bytes, size_t length, struct qc_err *err)
 {
+	(void)context;
 	if (fwrite(bytes, 1, length, stdout) == length)
 		return 0;
 	qc_fail_errno(err, errno, "cannot write to stdout");
@@ -89,33 +87,24 @@ static int put_bytes(const uint8_t *bytes, size_t length, struct qc_err *err)
 	return -(int)err->code;
 }
 
-static int read_to_stdout(const struct qc_view *view, const struct read_options *o,
-			  struct qc_progress *progress, struct qc_err *err)
+static int put_hex(void *context, const uint8_t *bytes, size_t length, struct qc_err *err)
 {
-	QC_AUTOFREE uint8_t *buffer = malloc(CHUNK_BYTES);
-	struct hex_dump dump = {.at = o->at};
-	uint64_t left = o->length;
-	uint64_t at = o->at;
-	size_t step;
+	(void)err;
+	hex_dump_put(context, bytes, length);
+	return 0;
+}
+
+static int read_to_stdout(const struct qc_copy *copy, bool hex, struct qc_err *err)
+{
+	struct hex_dump dump = {.at = copy->at};
 	int rc;
 
-	if (buffer == NULL)
-		return qc_fail_memory(err);
-	for (; left > 0; at += step, left -= step) {
-		qc_progress_step(progress, o->length - left, o->length);
-		step = qc_min(left, CHUNK_BYTES);
-		rc = qc_read(view, qc_guest(at), buffer, step, err);
-		if (rc < 0)
-			return rc;
-		if (o->hex)
-			hex_dump_put(&dump, buffer, step);
-		else if (put_bytes(buffer, step, err) < 0)
-			return -(int)err->code;
-	}
-	if (o->hex)
+	if (!hex)
+		return qc_copy_in_order(copy, put_bytes, NULL, err);
+	rc = qc_copy_in_order(copy, put_hex, &dump, err);
+	if (rc == 0)
 		hex_dump_end(&dump);
-	qc_progress_step(progress, o->length, o->length);
-	return 0;
+	return rc;
 }
 
 /* Settles how much is read; what is past the end is not ours to invent. */
@@ -135,18 +124,25 @@ static int read_view(const struct opened_view *opened, struct read_options *o,
 		     const struct common_options *common, struct qc_progress *progress,
 		     struct qc_err *err)
 {
+	struct qc_copy copy = {
+		.view = &opened->view,
+		.at = o->at,
+		.threads = common->jobs,
+		.progress = progress,
+	};
 	int rc;
 
 	rc = settle_range(o, opened->view.disk_bytes, err);
 	if (rc < 0)
 		return rc;
+	copy.length = o->length;
 	if (o->output_file == NULL) {
 		lock_down(common);
-		/* One terminal is not for both. */
-		return read_to_stdout(&opened->view, o, isatty(STDOUT_FILENO) ? NULL : progress,
-				      err);
+		if (isatty(STDOUT_FILENO)) /* one terminal is not for both */
+			copy.progress = NULL;
+		return read_to_stdout(&copy, o->hex, err);
 	}
-	rc = read_to_file(opened, o->at, o->length, o->output_file, progress, common, err);
+	rc = read_to_file(opened, &copy, o->output_file, common, err);
 	return rc < 0 ? qc_err_context(err, "'%s'", o->output_file) : 0;
 }
 

@@ -27,7 +27,7 @@ _qcowtool_table() {
 		write rebase snapshot-cow decompress: --trust-refcounts
 		check: -r --repair= --deep
 		read hash compare check rebase decompress: -p --progress
-		hash compare decompress check: -j --jobs=
+		read hash compare decompress check: -j --jobs=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: -h --help
 	END
 }

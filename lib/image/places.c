@@ -101,6 +101,55 @@ int qc_places_at(struct qc_places *places, struct qc_guest at, struct qc_place *
 	return 0;
 }
 
+/* --- lists --- */
+
+int qc_place_list_add(struct qc_place_list *list, const struct qc_place *place, struct qc_err *err)
+{
+	size_t room = (size_t)qc_max(64, list->room * 2);
+	struct qc_place *grown;
+
+	if (list->count == list->room) {
+		grown = reallocarray(list->places, room, sizeof(*grown));
+		if (grown == NULL)
+			return qc_fail_memory(err);
+		list->places = grown;
+		list->room = room;
+	}
+	list->places[list->count++] = *place;
+	return 0;
+}
+
+void qc_place_list_empty(struct qc_place_list *list)
+{
+	list->count = 0;
+	list->next = 0;
+}
+
+void qc_place_list_clear(struct qc_place_list *list)
+{
+	free(list->places);
+	*list = (struct qc_place_list){0};
+}
+
+int qc_place_list_fill(struct qc_place_list *list, struct qc_places *places, uint64_t from,
+		       uint64_t to, struct qc_err *err)
+{
+	struct qc_place place;
+	int rc;
+
+	qc_place_list_empty(list);
+	for (uint64_t at = from; at < to; at += place.extent.bytes) {
+		rc = qc_places_at(places, qc_guest(at), &place, err);
+		if (rc < 0)
+			return rc;
+		place.extent.bytes = qc_min(place.extent.bytes, to - at);
+		rc = qc_place_list_add(list, &place, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 /* --- reading --- */
 
 struct qc_place_reader {
@@ -224,5 +273,32 @@ int qc_place_read(struct qc_place_reader *reader, const struct qc_place *place, 
 	if (rc < 0)
 		return rc;
 	memcpy(buffer, reader->cluster + qc_in_cluster(&place->packed->geometry, at.byte), length);
+	return 0;
+}
+
+static uint64_t end_of(const struct qc_place *place)
+{
+	return place->guest.byte + place->extent.bytes;
+}
+
+int qc_place_list_read(struct qc_place_reader *reader, struct qc_place_list *list,
+		       struct qc_guest at, void *buffer, size_t length, struct qc_err *err)
+{
+	const struct qc_place *place;
+	uint8_t *to = buffer;
+	size_t bytes;
+	int rc;
+
+	if (list->count > 0 && at.byte < list->places[list->next].guest.byte)
+		list->next = 0;
+	for (; length > 0; at.byte += bytes, to += bytes, length -= bytes) {
+		while (end_of(&list->places[list->next]) <= at.byte)
+			list->next++;
+		place = &list->places[list->next];
+		bytes = (size_t)qc_min(length, end_of(place) - at.byte);
+		rc = qc_place_read(reader, place, at, to, bytes, err);
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }

@@ -7,6 +7,10 @@
  *	struct qc_places places = {.view = &view};
  *	qc_places_at(&places, at, &place, &err);		one thread at a time
  *	qc_place_read(reader, &place, at, buffer, length, &err);	any thread, a reader each
+ *
+ * Who reads longer stretches takes the list of their places along:
+ *	qc_place_list_fill(&list, &places, from, to, &err);	one thread at a time
+ *	qc_place_list_read(reader, &list, at, buffer, length, &err);	any thread, a list each
  */
 #pragma once
 
@@ -46,6 +50,21 @@ int qc_places_at(struct qc_places *places, struct qc_guest at, struct qc_place *
 /* Cuts off what comes before `at`, which is inside of the place. */
 void qc_place_cut(struct qc_place *place, struct qc_guest at);
 
+/* The places of a stretch of the disk, in order. Zeroed it is empty. */
+struct qc_place_list {
+	struct qc_place *places;
+	size_t count, room;
+	size_t next; /* the place that was read last */
+};
+
+int qc_place_list_add(struct qc_place_list *list, const struct qc_place *place, struct qc_err *err);
+void qc_place_list_empty(struct qc_place_list *list); /* keeps the memory */
+void qc_place_list_clear(struct qc_place_list *list);
+
+/* Replaces the list by the places of [from, to), the last one cut off there. */
+int qc_place_list_fill(struct qc_place_list *list, struct qc_places *places, uint64_t from,
+		       uint64_t to, struct qc_err *err);
+
 /* What one thread needs to read: a codec and a cluster, taken when first needed. */
 struct qc_place_reader;
 
@@ -55,3 +74,10 @@ void qc_place_reader_close(struct qc_place_reader *reader); /* NULL is fine */
 /* Reads `length` bytes at `at`, all of them inside the place. */
 int qc_place_read(struct qc_place_reader *reader, const struct qc_place *place, struct qc_guest at,
 		  void *buffer, size_t length, struct qc_err *err);
+
+/*
+ * Reads `length` bytes at `at`, all of them inside the list, which has no gaps. Costs little where `at`
+ * never goes back.
+ */
+int qc_place_list_read(struct qc_place_reader *reader, struct qc_place_list *list,
+		       struct qc_guest at, void *buffer, size_t length, struct qc_err *err);

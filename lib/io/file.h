@@ -11,7 +11,8 @@
  *	qc_file_close(file);
  *
  * All transfers are whole: a call returns 0 after every byte has been transferred, or an error.
- * Interrupted calls go on, short ones are continued. Reading past the end gives zeroes, as the
+ * Several threads may read at a time, and with files of the system also write, inside of what the file
+ * has. Interrupted calls go on, short ones are continued. Reading past the end gives zeroes, as the
  * specification wants it. Argument order is (file, offset, buffer, length) everywhere.
  */
 #pragma once

@@ -80,7 +80,8 @@ static int posix_write(struct qc_file *file, uint64_t offset, const void *buffer
 		if (n == 0) /* no error and no progress: trying for ever would not help */
 			return fail_transfer(err, ENOSPC, "write", length, offset);
 		done += (size_t)n;
-		file->bytes = qc_max(file->bytes, offset + done);
+		if (offset + done > file->bytes)
+			file->bytes = offset + done;
 		if (in_one && done < length)
 			return qc_fail(err, QC_E_IO,
 				       "write of 512 bytes at offset 0x0: only %zu were written",

@@ -14,6 +14,7 @@
 
 #include "base/checked.h"
 #include "base/crew.h"
+#include "base/pages.h"
 #include "base/zeroes.h"
 #include "format/limits.h"
 #include "image/places.h"
@@ -275,7 +276,7 @@ static int prepare(struct worker *w, struct qc_err *err)
 	int rc = 0;
 
 	for (unsigned int side = 0; rc == 0 && side < 2; side++) {
-		w->buffer[side] = malloc(BUFFER_BYTES);
+		w->buffer[side] = qc_pages_alloc(BUFFER_BYTES);
 		rc = w->buffer[side] ? qc_place_reader_open(&w->reader[side], err)
 				     : qc_fail_memory(err);
 	}

@@ -17,6 +17,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/crew.h"
+#include "base/pages.h"
 #include "image/places.h"
 
 #define BLOCK ((uint64_t)QC_HASH_BLOCK_BYTES)
@@ -54,8 +55,7 @@ struct unit {
 	uint64_t at, end;
 	struct slot *slot;
 	size_t first_block; /* of the slot's */
-	struct qc_place *places;
-	size_t count, room;
+	struct qc_place_list list;
 };
 
 struct worker {
@@ -162,41 +162,18 @@ static void skip_blocks(struct hashing *h, uint64_t zero_bytes)
 	note_done(h, count * BLOCK);
 }
 
-static int add_place(struct unit *unit, const struct qc_place *place, struct qc_err *err)
-{
-	size_t room = qc_max(64, unit->room * 2);
-	struct qc_place *grown;
-
-	if (unit->count == unit->room) {
-		grown = reallocarray(unit->places, room, sizeof(*grown));
-		if (grown == NULL)
-			return qc_fail_memory(err);
-		unit->places = grown;
-		unit->room = room;
-	}
-	unit->places[unit->count++] = *place;
-	return 0;
-}
-
 static int take_unit(struct hashing *h, struct unit *unit, struct qc_err *err)
 {
-	struct qc_place place;
 	int rc;
 
 	unit->at = h->at;
 	unit->end = qc_min(qc_align_down(h->at, UNIT_BYTES) + UNIT_BYTES, h->disk_bytes);
 	unit->slot = slot_of(h, h->next - 1);
 	unit->first_block = (size_t)(h->at % QC_HASH_STRETCH_BYTES / BLOCK);
-	unit->count = 0;
-	for (uint64_t at = unit->at; at < unit->end; at += place.extent.bytes) {
-		rc = qc_places_at(&h->places, qc_guest(at), &place, err);
-		if (rc == 0)
-			rc = add_place(unit, &place, err);
-		if (rc < 0)
-			return rc;
-	}
-	h->at = unit->end;
-	return 0;
+	rc = qc_place_list_fill(&unit->list, &h->places, unit->at, unit->end, err);
+	if (rc == 0)
+		h->at = unit->end;
+	return rc;
 }
 
 enum step {
@@ -259,41 +236,19 @@ static bool next_unit(struct hashing *h, struct unit *unit)
 
 /* --- without the lock --- */
 
-/* Reads on from places[*index], which holds `at`, to `end`. */
-static int fill(struct worker *w, size_t *index, uint64_t at, uint64_t end, struct qc_err *err)
-{
-	uint8_t *to = w->buffer;
-	int rc;
-
-	while (at < end) {
-		const struct qc_place *place = &w->unit.places[*index];
-		uint64_t place_end = place->guest.byte + place->extent.bytes;
-		size_t bytes = (size_t)(qc_min(end, place_end) - at);
-
-		rc = qc_place_read(w->reader, place, qc_guest(at), to, bytes, err);
-		if (rc < 0)
-			return rc;
-		at += bytes;
-		to += bytes;
-		if (at == place_end)
-			++*index;
-	}
-	return 0;
-}
-
 static int digest_unit(struct worker *w, struct qc_err *err)
 {
 	struct qc_digest *digest = &w->unit.slot->digests[w->unit.first_block];
-	size_t index = 0;
 	int rc;
 
 	for (uint64_t at = w->unit.at; at < w->unit.end; at += BLOCK) {
-		uint64_t end = qc_min(at + BLOCK, w->unit.end);
+		size_t length = (size_t)qc_min(BLOCK, w->unit.end - at);
 
-		rc = fill(w, &index, at, end, err);
+		rc = qc_place_list_read(w->reader, &w->unit.list, qc_guest(at), w->buffer, length,
+					err);
 		if (rc < 0)
 			return rc;
-		*digest++ = qc_digest_of(w->buffer, (size_t)(end - at));
+		*digest++ = qc_digest_of(w->buffer, length);
 	}
 	return 0;
 }
@@ -316,7 +271,7 @@ static void finish_unit(struct worker *w, int status, const struct qc_err *err)
 
 static void work(void *context)
 {
-	struct worker w = {.h = context, .buffer = malloc(BLOCK)};
+	struct worker w = {.h = context, .buffer = qc_pages_alloc(BLOCK)};
 	struct qc_err err;
 	int rc;
 
@@ -331,7 +286,7 @@ static void work(void *context)
 		finish_unit(&w, rc, &err);
 	}
 	qc_place_reader_close(w.reader);
-	free(w.unit.places);
+	qc_place_list_clear(&w.unit.list);
 	free(w.buffer);
 }
 

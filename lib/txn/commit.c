@@ -205,6 +205,8 @@ static int write_all(struct qc_txn *txn, const uint8_t *after, struct qc_journal
 /* It is a fact already, so this is no failure that could be undone. */
 static int fail_unfinished(struct qc_err *err)
 {
+	if (err->code == QC_E_OUTCOME_UNKNOWN)
+		return -QC_E_OUTCOME_UNKNOWN; /* the bytes are there, and only the mark may not be gone */
 	err->code = QC_E_OUTCOME_UNKNOWN;
 	return qc_err_context(err,
 			      "the transaction is committed, but not all of its bytes are in the "

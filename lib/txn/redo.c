@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "format/disk_layout.h"
 #include "format/features.h"
+#include "txn/flip.h"
 
 #define FIELD_OFFSET(member) offsetof(struct qc_disk_header, member)
 
@@ -191,7 +192,5 @@ int qc_redo_replay(struct qc_file *file, const struct qc_journal *journal,
 		return status;
 	if ((status = qc_file_sync(data, QC_SYNC_FULL, err)) < 0)
 		return qc_err_context(err, "data file");
-	if ((status = qc_file_write(file, 0, final, sizeof(final), err)) < 0)
-		return qc_err_context(err, "header");
-	return qc_file_sync(file, QC_SYNC_DATA, err);
+	return qc_flip(file, guarded, final, err);
 }

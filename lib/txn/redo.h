@@ -32,6 +32,7 @@ int qc_redo_verify(struct qc_file *file, const struct qc_journal *journal, struc
 /*
  * Writes to `data` what the records say, syncs it, and takes the mark from the header of `file`,
  * which is `guarded` now, durably. The records must have been verified, or be our own.
+ * QC_E_OUTCOME_UNKNOWN if all is written, but whether the mark is gone for good is not known.
  */
 int qc_redo_replay(struct qc_file *file, const struct qc_journal *journal,
 		   const uint8_t guarded[QC_SECTOR_BYTES], struct qc_file *data,

@@ -186,10 +186,11 @@ static int write_files(const struct qc_create *how, const char *path, bool repla
 	if (rc == 0)
 		rc = qc_create_write(how, file, err);
 	(void)interrupt_catch(); /* from here on it is too late to say that nothing was made */
-	if (rc == 0 && data != NULL)
+	if (rc == 0 && data != NULL && (rc = qc_file_sync(file, QC_SYNC_FULL, err)) == 0)
 		rc = qc_file_posix_publish(data, data_target, false, err);
-	if (rc == 0)
-		rc = qc_file_posix_publish(file, path, replace, err);
+	if (rc == 0 && (rc = qc_file_posix_publish(file, path, replace, err)) < 0
+	    && rc != -QC_E_OUTCOME_UNKNOWN && data != NULL)
+		qc_file_posix_unpublish(data, data_target);
 	qc_file_close(data);
 	return rc;
 }

@@ -47,6 +47,9 @@ int qc_file_posix_open(const char *path, const struct qc_file_open *how, struct 
 int qc_file_posix_create(const char *path, bool no_sync, struct qc_file **ret, struct qc_err *err);
 int qc_file_posix_publish(struct qc_file *file, const char *path, bool replace, struct qc_err *err);
 
+/* Takes the name away again from a file that was published as a new one, where that goes well. */
+void qc_file_posix_unpublish(struct qc_file *file, const char *path);
+
 /* A new, empty, writable file that nobody else sees and that is gone when closed; for spooling. */
 int qc_file_posix_temporary(struct qc_file **ret, struct qc_err *err);
 

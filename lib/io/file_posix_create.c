@@ -201,6 +201,17 @@ static int publish_over(struct qc_file_posix *p, const char *name)
 	return 0;
 }
 
+void qc_file_posix_unpublish(struct qc_file *file, const char *path)
+{
+	struct qc_file_posix *p = qc_file_posix_of(file);
+	struct stat own, named;
+
+	if (p && fstat(p->fd, &own) == 0
+	    && fstatat(p->folder_fd, name_in_folder(path), &named, AT_SYMLINK_NOFOLLOW) == 0
+	    && own.st_dev == named.st_dev && own.st_ino == named.st_ino)
+		(void)unlinkat(p->folder_fd, name_in_folder(path), 0);
+}
+
 /* Renaming would put a file in the place of a device, a pipe or a link without a word. */
 static int check_replaceable(const struct qc_file_posix *p, const char *name, struct qc_err *err)
 {

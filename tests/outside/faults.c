@@ -5,23 +5,32 @@
  *	1	the old file, byte for byte; after a storage that fails for good, the old image
  *	4	the second sync of a commit failed, and only then: the words say so, and nothing is
  *		written after it
+ * A commit that still has to write to the data file is one that has happened. What fails from then on
+ * ends in 4 too, with words of its own.
  */
 #include "outside/faults.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crash/must.h"
+#include "format/features.h"
 #include "outside/aftermath.h"
 #include "outside/trace.h"
 
 #define SECTOR_BYTES 512
 #define FOR_EVER 1000000
+#define MARK_AT 79 /* the last byte of the incompatible features */
 
 static const char unknown_words[] =
 	"the outcome of the commit is unknown; the image is exactly the old or exactly the new one";
+
+static const char unfinished_words[] =
+	"the transaction is committed, but not all of its bytes are in the data file";
 
 enum mode {
 	FAIL_ONCE,
@@ -35,10 +44,12 @@ enum mode {
 struct fault {
 	size_t at;
 	enum mode mode;
-	const char *image;
+	const char *image, *data;
 	bool done;
 	bool committing;      /* that is done, and not yet synced */
 	bool outcome_unknown; /* that sync failed */
+	bool promised;	      /* it was synced, and leaves something to redo */
+	bool unfinished;      /* which failed, or could have */
 	bool wrote_after;     /* and something was done to the image all the same */
 	const char *name;     /* of the call that failed first */
 };
@@ -56,6 +67,19 @@ static bool is_flip(const struct fault *f, const struct trace_call *call)
 		       || strncmp(call->what->name, "rename", 6) == 0;
 	return call->what->kind == TRACE_WRITE_AT && call->args[2] == SECTOR_BYTES
 	       && call->args[3] == 0 && strcmp(call->path, f->image) == 0;
+}
+
+/* Whether the header, as it is now, says that something is to be redone. */
+static bool is_marked(const struct fault *f)
+{
+	int fd = f->data[0] != '\0' ? open(f->image, O_RDONLY | O_CLOEXEC) : -1;
+	uint8_t last = 0;
+
+	if (fd < 0)
+		return false;
+	must(pread(fd, &last, 1, MARK_AT) == 1);
+	close(fd);
+	return (last & QC_INCOMPAT_CORRUPT) != 0;
 }
 
 /* 0: this call cannot fail in that way. */
@@ -89,6 +113,8 @@ static enum trace_answer fail(struct fault *f, struct trace_call *call)
 	f->done = true;
 	if (call->what->kind == TRACE_SYNC && f->committing)
 		f->outcome_unknown = true;
+	else if (f->promised)
+		f->unfinished = true;
 	return TRACE_FAIL;
 }
 
@@ -97,15 +123,18 @@ static enum trace_answer before(void *context, struct trace_call *call)
 	struct fault *f = context;
 	enum trace_answer answer = TRACE_GO;
 
-	if (f->outcome_unknown && changes_bytes(call) && strcmp(call->path, f->image) == 0)
+	if ((f->outcome_unknown || f->unfinished) && changes_bytes(call)
+	    && (strcmp(call->path, f->image) == 0 || strcmp(call->path, f->data) == 0))
 		f->wrote_after = true;
 	if (call->index == f->at || (f->mode == FAIL_FOR_GOOD && call->index > f->at))
 		answer = fail(f, call);
 	if (answer != TRACE_FAIL) {
 		if (is_flip(f, call))
 			f->committing = true;
-		else if (call->what->kind == TRACE_SYNC)
+		else if (call->what->kind == TRACE_SYNC) {
+			f->promised |= f->committing && is_marked(f);
 			f->committing = false;
+		}
 	}
 	return answer;
 }
@@ -119,13 +148,18 @@ static enum trace_answer after(void *context, const struct trace_call *call)
 /* Whether the command left the file as it was, byte for byte. */
 static bool is_untouched(const struct lab *lab)
 {
-	char base[LAB_PATH_BYTES], script[3 * LAB_PATH_BYTES];
+	char base[LAB_PATH_BYTES], data[LAB_PATH_BYTES], script[6 * LAB_PATH_BYTES];
 
 	lab_image_in(lab, lab->base, base);
+	lab_data_in(lab, lab->base, data);
 	if (!lab->old.there) /* nothing new lies there, of whatever name */
 		snprintf(script, sizeof(script), "test -z \"$(ls -A '%s')\"", lab->run);
 	else
-		snprintf(script, sizeof(script), "cmp -s '%s' '%s'", base, lab->image);
+		snprintf(
+			script, sizeof(script),
+			"same() { if test -e \"$1\"; then cmp -s \"$1\" \"$2\"; else test ! -e \"$2\"; fi; }\n"
+			"same '%s' '%s' && same '%s' '%s'",
+			base, lab->image, data, lab->data);
 	return lab_shell(lab, script) == 0;
 }
 
@@ -134,14 +168,18 @@ static const char *judge_end(const struct lab *lab, const struct fault *f,
 			     const struct trace_run *run)
 {
 	const bool says_unknown = strstr(run->words, unknown_words) != NULL;
+	const bool says_unfinished = strstr(run->words, unfinished_words) != NULL;
 	static char text[TRACE_WORDS_BYTES + 80];
 	struct seen now;
 
 	snprintf(text, sizeof(text), "exit status %d: %s", run->status, run->words);
-	if ((run->status == 4) != f->outcome_unknown || says_unknown != f->outcome_unknown)
+	if (says_unknown != f->outcome_unknown || (says_unfinished && !f->unfinished)
+	    || (run->status == 4) != (says_unknown || says_unfinished))
 		return text;
-	if (f->wrote_after)
-		return "the image was written to after the second sync had failed";
+	if (run->status == 4 && f->wrote_after)
+		return "a file was written to after the last sync had failed";
+	if (f->unfinished && run->status == 1 && !lab->scene->in_steps)
+		return "it says that it failed, and is committed";
 	if (run->status != 0 && run->status != 1 && run->status != 4)
 		return text;
 	if (f->mode >= FAIL_INTERRUPTED || f->mode == FAIL_SHORT || !f->done)
@@ -166,7 +204,7 @@ struct sum {
 /* False if the program made fewer calls than that. */
 static bool fault_once(const struct lab *lab, size_t at, enum mode mode, struct sum *sum)
 {
-	struct fault fault = {.at = at, .mode = mode, .image = lab->image};
+	struct fault fault = {.at = at, .mode = mode, .image = lab->image, .data = lab->data};
 	struct trace_run run = {
 		.folder = lab->run,
 		.argv = lab->argv,

@@ -258,8 +258,9 @@ bool figures_run(const struct scene *scene, const char *folder, bool full, uint6
 	const char *wrong;
 	bool ok;
 
-	if (scene->replaces)
-		return true; /* what is done to a file before it has the name hurts nobody */
+	/* What is done to a file before it has the name hurts nobody; two files are tried in one process. */
+	if (scene->replaces || scene->data)
+		return true;
 	wrong = measure(scene, folder, false, full, &f);
 	ok = !wrong && f.torn + f.leaked + f.corrupt + f.lost + f.disagreed == 0 && f.states > 0
 	     && f.new > 0 && (f.old > 0 || !f.differ);

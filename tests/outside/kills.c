@@ -143,10 +143,11 @@ bool kills_run(const struct scene *scene, const char *folder, bool full, uint64_
 	ok = sum.bad == 0 && sum.kills >= calls && calls > 0 && sum.after.old > 0
 	     && sum.after.new > 0;
 	printf("%s killed: %s: %zu calls, %" PRIu64 " kills, %" PRIu64
-	       " left the old image, %" PRIu64 " the new one, %" PRIu64 " were finished, %" PRIu64
+	       " left the old image, %" PRIu64 " the new one, %" PRIu64
+	       " of them with something to redo, %" PRIu64 " were finished, %" PRIu64
 	       " looked at by qemu-img\n",
 	       ok ? "ok" : "not ok", scene->name, calls, sum.kills, sum.after.old, sum.after.new,
-	       sum.after.finished, sum.after.referee);
+	       sum.after.pending, sum.after.finished, sum.after.referee);
 	fflush(stdout);
 	*all += sum.kills;
 	lab_close(&lab);

@@ -103,6 +103,8 @@ int main(int argc, char **argv)
 				"[kill|fail|record|compare]\n");
 		return 64;
 	}
+	o.folder = realpath(o.folder, NULL); /* the working directory changes */
+	must(o.folder);
 	why = trace_refusal();
 	if (why) {
 		printf("ok outside # skip %s\n0 passed, 0 failed\n", why);

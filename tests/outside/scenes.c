@@ -5,6 +5,9 @@
 #define SMALL "make cluster_size=4k"
 #define SNAPSHOT "make_snapshot cluster_size=4k"
 #define CHAIN "make_chain cluster_size=4k"
+#define EXTERNAL "make_external cluster_size=4k"
+#define RAW "make_external cluster_size=4k,data_file_raw=on"
+#define PENDING "break_off --at=520k --fill=0x66:16k --at=300k --text=x"
 #define IO "qemu-io -f qcow2 -t writeback "
 
 const struct scene scenes[] = {
@@ -190,6 +193,103 @@ const struct scene scenes[] = {
 		.prepare = SMALL "; \"$INTERRUPTED\" disk.qcow2 torn-48",
 		.command = "recover -q disk.qcow2",
 		.in_steps = true,
+	},
+	{
+		.name = "data file, write to empty places",
+		.prepare = EXTERNAL,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=636k --fill=0x77:20k",
+	},
+	{
+		.name = "data file, write, allocated",
+		.prepare = EXTERNAL,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=6k --fill=0x77:20k",
+	},
+	{
+		.name = "data file, write to both",
+		.prepare = EXTERNAL,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=126k --fill=0x77:4k --at=640k --text=here",
+	},
+	{
+		.name = "data file, zeroes and discard",
+		.prepare = EXTERNAL,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=10k --zero=24k --at=520k --discard=20k "
+			   "--at=526k --text=back",
+	},
+	{
+		.name = "data file, subclusters",
+		.prepare = "make_external cluster_size=16k,extended_l2=on",
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=6k --fill=0x77:20k --at=64k --zero=5k",
+	},
+	{
+		.name = "data file, grow",
+		.prepare = EXTERNAL,
+		.data = "data.raw",
+		.command = "write -q --grow disk.qcow2 --at=4M --text=end",
+	},
+	{
+		.name = "data file, rebase",
+		.prepare = "make_chain cluster_size=4k,data_file=data.raw",
+		.data = "data.raw",
+		.command = "rebase -q -b two.raw -F raw disk.qcow2",
+	},
+	{
+		.name = "raw data file, write",
+		.prepare = RAW,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=126k --fill=0x77:4k --at=640k --text=here",
+	},
+	{
+		.name = "raw data file, zeroes and discard",
+		.prepare = RAW,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=10k --zero=24k --at=520k --discard=20k "
+			   "--at=526k --text=back",
+	},
+	{
+		.name = "raw data file, grow",
+		.prepare = RAW,
+		.data = "data.raw",
+		.command = "write -q --grow disk.qcow2 --at=1100k --text=end",
+	},
+	{
+		.name = "data file, recover",
+		.prepare = EXTERNAL "; " PENDING,
+		.data = "data.raw",
+		.command = "recover -q disk.qcow2",
+		.in_steps = true,
+	},
+	{
+		.name = "data file, write after a crash",
+		.prepare = EXTERNAL "; " PENDING,
+		.data = "data.raw",
+		.command = "write -q disk.qcow2 --at=6k --fill=0x77:20k --at=526k --text=later",
+		.in_steps = true,
+	},
+	{
+		.name = "raw data file, recover",
+		.prepare = RAW "; " PENDING,
+		.data = "data.raw",
+		.command = "recover -q disk.qcow2",
+		.in_steps = true,
+	},
+	{
+		.name = "data file, create",
+		.prepare = "true",
+		.data = "data.raw",
+		.command = "create -q -o data_file=data.raw disk.qcow2 1M",
+		.replaces = true,
+	},
+	{
+		.name = "data file, create over another",
+		.prepare = SMALL,
+		.data = "data.raw",
+		.command = "create -q --force -o data_file=data.raw,data_file_raw=on disk.qcow2 1M",
+		.replaces = true,
 	},
 };
 const size_t scene_count = sizeof(scenes) / sizeof(scenes[0]);

@@ -7,12 +7,75 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/checked.h"
+#include "crash/must.h"
+#include "format/features.h"
 #include "image/chain.h"
+#include "image/data_file.h"
 #include "io/file_posix.h"
+
+/* Whether the file is the disk, byte for byte, of which content.h has the digest. */
+static bool is_disk(struct qc_file *data, const struct content *content)
+{
+	static uint8_t buffer[1 << 16];
+	XXH64_state_t *digest = XXH64_createState();
+	struct qc_err err;
+	bool same = true;
+	size_t now;
+
+	must(digest);
+	XXH64_reset(digest, 0);
+	XXH64_update(digest, &data->bytes, sizeof(data->bytes));
+	for (uint64_t at = 0; same && at < data->bytes; at += now) {
+		now = (size_t)qc_min(sizeof(buffer), data->bytes - at);
+		same = qc_file_read(data, at, buffer, now, &err) == 0;
+		XXH64_update(digest, buffer, now);
+	}
+	same = same && XXH64_digest(digest) == content->active;
+	XXH64_freeState(digest);
+	return same;
+}
+
+/* Takes the data file, too, if there is one. */
+static bool open_data(struct qc_layer *layer, const char *path)
+{
+	const struct qc_file_open how = {.lock = QC_LOCK_NONE};
+	struct qc_err err;
+
+	if (!layer->image->geometry.external_data)
+		return true;
+	if (qc_data_file_open(layer->image, path, QC_CHAIN_ANY, &how, NULL, &layer->data, &err) < 0)
+		return false;
+	layer->image->data = layer->data;
+	return true;
+}
+
+static void see_layer(struct qc_layer *layer, const char *path, struct seen *ret)
+{
+	const struct qc_chain_open how = {.file = {.lock = QC_LOCK_NONE}, .policy = QC_CHAIN_ANY};
+	const struct qc_image *image = layer->image;
+	struct qc_err err;
+
+	layer->disk_bytes = image->header.disk_bytes;
+	ret->pending = image->geometry.external_data
+		       && (image->header.incompatible & QC_INCOMPAT_CORRUPT) != 0;
+	if (image->backing_name)
+		ret->backing = XXH64(image->backing_name, strlen(image->backing_name), 1);
+	if (!open_data(layer, path)
+	    || qc_chain_open_backing(image, path, &how, &layer->backing, &err) < 0) {
+		content_of(layer->file, &ret->content);
+		ret->content.readable = false;
+		return;
+	}
+	content_of_layer(layer, &ret->content);
+	if (ret->pending)
+		ret->content.readable = false;
+	else if (qc_data_file_is_raw(image) && !is_disk(layer->data, &ret->content))
+		ret->content.corruptions++;
+}
 
 void seen_in(struct qc_file *file, const char *path, struct seen *ret)
 {
-	const struct qc_chain_open how = {.file = {.lock = QC_LOCK_NONE}, .policy = QC_CHAIN_ANY};
 	struct qc_layer layer = {.file = file};
 	struct qc_err err;
 
@@ -21,18 +84,10 @@ void seen_in(struct qc_file *file, const char *path, struct seen *ret)
 		content_of(file, &ret->content);
 		return;
 	}
-	layer.disk_bytes = layer.image->header.disk_bytes;
-	if (layer.image->backing_name)
-		ret->backing =
-			XXH64(layer.image->backing_name, strlen(layer.image->backing_name), 1);
-	if (qc_chain_open_backing(layer.image, path, &how, &layer.backing, &err) == 0) {
-		content_of_layer(&layer, &ret->content);
-		qc_layer_close(layer.backing);
-	} else {
-		content_of(file, &ret->content);
-		ret->content.readable = false;
-	}
+	see_layer(&layer, path, ret);
+	qc_layer_close(layer.backing);
 	qc_image_close(layer.image);
+	qc_file_close(layer.data);
 }
 
 void seen_at(const char *path, struct seen *ret)
@@ -53,7 +108,7 @@ void seen_at(const char *path, struct seen *ret)
 
 bool seen_same(const struct seen *a, const struct seen *b)
 {
-	return a->there == b->there && a->backing == b->backing
+	return a->there == b->there && a->pending == b->pending && a->backing == b->backing
 	       && a->content.readable == b->content.readable
 	       && a->content.active == b->content.active && a->content.rest == b->content.rest
 	       && a->content.leaks == b->content.leaks
@@ -72,6 +127,7 @@ const char *seen_text(const struct seen *seen)
 	snprintf(text, sizeof(text),
 		 "%s, %" PRIu64 " leaks, %" PRIu64 " corruptions, contents %016" PRIx64,
 		 !seen->there		  ? "not there"
+		 : seen->pending	  ? "with something to redo"
 		 : seen->content.readable ? "readable"
 					  : "not readable",
 		 seen->content.leaks, seen->content.corruptions, seen->content.digest);

@@ -8,14 +8,18 @@
 #include "crash/content.h"
 
 struct seen {
-	bool there; /* the file exists; if not, all that follows is zero */
+	bool there;   /* the file exists; if not, all that follows is zero */
+	bool pending; /* bytes are to be written to its data file, so it cannot be read */
 	struct content content;
 	uint64_t backing; /* a digest of the name of the backing file; 0: none */
 };
 
 void seen_at(const char *path, struct seen *ret);
 
-/* `path` is where the image is meant to be: names of backing files count from there. */
+/*
+ * `path` is where the image is meant to be: names of backing files count from there. Where a data file
+ * is a raw image of its own, that it is not the same is a corruption.
+ */
 void seen_in(struct qc_file *file, const char *path, struct seen *ret);
 
 /* The same to readers, and sound or unsound alike. How data is stored, and when, does not count. */

@@ -19,7 +19,7 @@ struct walk {
 	struct qc_image *image;
 	const struct qc_walk_sink *sink;
 	uint64_t *tables; /* host offsets of L2 tables that wait to be read */
-	size_t table_count;
+	size_t table_count, table_room;
 	uint8_t *buffer; /* one cluster, or READ_BYTES if that is more */
 	size_t buffer_bytes;
 };
@@ -146,6 +146,8 @@ static int flush_tables(struct walk *w, struct qc_err *err)
 	size_t count = 0;
 	int status;
 
+	if (w->table_count == 0)
+		return 0;
 	qsort(w->tables, w->table_count, sizeof(*w->tables), by_offset);
 	for (size_t i = 0; i < w->table_count; i++)
 		if ((count < 2 || w->tables[count - 2] != w->tables[i])
@@ -162,11 +164,26 @@ static int flush_tables(struct walk *w, struct qc_err *err)
 	return 0;
 }
 
+/* Most images have few tables, and memory that is not touched is not always free. */
+static int grow_tables(struct walk *w, struct qc_err *err)
+{
+	size_t room = w->table_room ? w->table_room * 2 : 1024;
+	uint64_t *grown = reallocarray(w->tables, room, sizeof(*grown));
+
+	if (!grown)
+		return qc_fail_memory(err);
+	w->tables = grown;
+	w->table_room = room;
+	return 0;
+}
+
 static int add_table(struct walk *w, uint64_t offset, struct qc_err *err)
 {
 	int status;
 
 	status = take_bytes(w, qc_host(offset), w->image->geometry.cluster_bytes, err);
+	if (status == 0 && w->table_count == w->table_room)
+		status = grow_tables(w, err);
 	if (status < 0)
 		return status;
 	w->tables[w->table_count++] = offset;
@@ -314,21 +331,21 @@ static int walk_rest(struct walk *w, struct qc_err *err)
 
 int qc_walk_references(struct qc_image *image, const struct qc_walk_sink *sink, struct qc_err *err)
 {
-	QC_AUTOFREE uint64_t *tables = malloc(TABLES_AT_ONCE * sizeof(*tables));
 	size_t buffer_bytes = qc_max(image->geometry.cluster_bytes, READ_BYTES);
 	QC_AUTOFREE uint8_t *buffer = malloc(buffer_bytes);
 	struct walk w = {
 		.image = image,
 		.sink = sink,
-		.tables = tables,
 		.buffer = buffer,
 		.buffer_bytes = buffer_bytes,
 	};
 	int status;
 
-	if (!tables || !buffer)
+	if (!buffer)
 		return qc_fail_memory(err);
-	if ((status = walk_rest(&w, err)) < 0)
-		return status;
-	return walk_l1_tables(&w, err);
+	status = walk_rest(&w, err);
+	if (status == 0)
+		status = walk_l1_tables(&w, err);
+	free(w.tables);
+	return status;
 }

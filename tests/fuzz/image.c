@@ -6,6 +6,7 @@
  */
 #include "base/checked.h"
 #include "check/check.h"
+#include "fuzz/bounded_image.h"
 #include "fuzz/fuzz.h"
 #include "image/chain_map.h"
 #include "image/read.h"
@@ -83,7 +84,7 @@ static void open_and_look(struct qc_file *file, const struct qc_finding_sink *fi
 
 static void check(struct qc_file *file)
 {
-	const struct qc_check_options options = {0};
+	const struct qc_check_options options = {.findings_max = FUZZ_FINDINGS_MAX};
 	struct qc_check_result result = {0};
 	unsigned int findings;
 	struct qc_finding_sink sink = fuzz_sink(&findings);
@@ -101,14 +102,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	unsigned int findings;
 	struct qc_finding_sink sink = fuzz_sink(&findings);
 	struct qc_file *file;
+	uint8_t *copy = malloc(length + 1);
 	struct qc_err err;
 
-	FUZZ_MUST(qc_file_mem_open(bytes, length, &file, &err) == 0);
+	FUZZ_MUST(copy != NULL);
+	memcpy(copy, bytes, length);
+	fuzz_bound_image(copy, length);
+	FUZZ_MUST(qc_file_mem_open(copy, length, &file, &err) == 0);
 	open_and_look(file, NULL);
 	open_and_look(file, &sink);
 	check(file);
 	FUZZ_MUST(file->bytes == length);
-	FUZZ_MUST(length == 0 || memcmp(qc_file_mem_bytes(file), bytes, length) == 0);
+	FUZZ_MUST(length == 0 || memcmp(qc_file_mem_bytes(file), copy, length) == 0);
 	qc_file_close(file);
+	free(copy);
 	return 0;
 }

@@ -4,7 +4,7 @@
  * is as it was, byte for byte; what was changed is no worse than before, and a second repair finds
  * nothing left that it could do.
  */
-#include "base/checked.h"
+#include "fuzz/bounded_image.h"
 #include "fuzz/fuzz.h"
 #include "io/file_mem.h"
 #include "ops/repair.h"
@@ -50,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	memcpy(copy, bytes, length);
 	if (length > 0)
 		copy[0] = 'Q';
+	fuzz_bound_image(copy, length);
 	FUZZ_MUST(qc_file_mem_open(copy, length, &file, &err) == 0);
 	status = repair(file, leaks_only, &report, &err);
 	if (status < 0)

@@ -8,6 +8,7 @@
  */
 #include "base/byte_order.h"
 #include "base/checked.h"
+#include "fuzz/bounded_image.h"
 #include "fuzz/fuzz.h"
 #include "image/image.h"
 #include "io/file_mem.h"
@@ -169,15 +170,21 @@ static void edit_file(struct qc_file *file, const uint8_t *edits)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
 	struct qc_file *file;
+	uint8_t *copy, *image;
 	struct qc_err err;
 
 	if (length <= EDITS * EDIT_BYTES)
 		return 0;
-	FUZZ_MUST(qc_file_mem_open(bytes + EDITS * EDIT_BYTES, length - EDITS * EDIT_BYTES, &file,
-				   &err)
-		  == 0);
+	copy = malloc(length);
+	FUZZ_MUST(copy != NULL);
+	memcpy(copy, bytes, length);
+	image = copy + EDITS * EDIT_BYTES;
+	length -= EDITS * EDIT_BYTES;
+	fuzz_bound_image(image, length);
+	FUZZ_MUST(qc_file_mem_open(image, length, &file, &err) == 0);
 	if (settle(file))
-		edit_file(file, bytes);
+		edit_file(file, copy);
 	qc_file_close(file);
+	free(copy);
 	return 0;
 }

@@ -29,17 +29,17 @@ struct kind {
 };
 
 static const struct kind kinds[QC_SURVEY_KINDS] = {
-	[QC_CLAIM_HEADER] = {"header", "#1f2937", "#f1f5f9"},
-	[QC_CLAIM_REFCOUNTS] = {"refcount table and blocks", "#7c3aed", "#a78bfa"},
-	[QC_CLAIM_L1] = {"L1 table", "#c2570c", "#fb8a3c"},
-	[QC_CLAIM_L2] = {"L2 tables", "#f0a92e", "#f7c65a"},
-	[QC_CLAIM_DATA] = {"data", "#2f76d2", "#4c8fe6"},
-	[QC_CLAIM_COMPRESSED] = {"compressed data", "#0f9f8f", "#2cc0ae"},
-	[QC_CLAIM_ZERO] = {"preallocated, reads as zeroes", "#a9cdf5", "#34567f"},
-	[QC_CLAIM_SNAPSHOTS] = {"only of snapshots", "#d977b5", "#c66aa4"},
-	[QC_CLAIM_BITMAPS] = {"bitmaps", "#7d9c2c", "#a3c24b"},
-	[QC_SURVEY_LEAKED] = {"leaked", "#dc2626", "#f25555"},
-	[QC_SURVEY_FREE] = {"free", "#e8ecf1", "#242c37"},
+	[QC_CLAIM_HEADER] = {"header", "#151d2a", "#f1f5f9"},
+	[QC_CLAIM_REFCOUNTS] = {"refcount table and blocks", "#52247a", "#9b82fc"},
+	[QC_CLAIM_L1] = {"L1 table", "#d0812a", "#e08818"},
+	[QC_CLAIM_L2] = {"L2 tables", "#e8c440", "#fbdc45"},
+	[QC_CLAIM_DATA] = {"data", "#2a6fd0", "#3b70cf"},
+	[QC_CLAIM_COMPRESSED] = {"compressed data", "#55b090", "#3aaa9c"},
+	[QC_CLAIM_ZERO] = {"preallocated, reads as zeroes", "#a3c8ec", "#12506f"},
+	[QC_CLAIM_SNAPSHOTS] = {"only of snapshots", "#a96c98", "#f79aee"},
+	[QC_CLAIM_BITMAPS] = {"bitmaps", "#416d03", "#a1cb95"},
+	[QC_SURVEY_LEAKED] = {"leaked", "#e00047", "#dd3035"},
+	[QC_SURVEY_FREE] = {"free", "#e8ecf1", "#252c36"},
 };
 
 /* --- text --- */
@@ -111,6 +111,8 @@ static void put_percent(FILE *to, uint64_t part, uint64_t whole)
 		fputs("0 %", to);
 	else if (value < 0.01)
 		fputs("&lt; 0.01 %", to);
+	else if (value > 99.9 && part < whole)
+		fputs("&gt; 99.9 %", to);
 	else
 		fprintf(to, value < 10 ? "%.2f %%" : "%.1f %%", value);
 }
@@ -125,13 +127,13 @@ static void put_style(FILE *to)
 	      ".page{fill:#fff}.name{font-size:22px;font-weight:600;fill:#111827}\n"
 	      ".part{font-size:15px;font-weight:600;fill:#111827}.soft{fill:#6b7785}"
 	      ".end{text-anchor:end}\n"
-	      ".frame{fill:#f5f7fa}.line{stroke:#dfe5ec}.dots{stroke:#2f76d2}\n",
+	      ".frame{fill:#f5f7fa}.line{stroke:#dfe5ec}.dots{stroke:#2a6fd0}\n",
 	      to);
 	for (unsigned int i = 0; i < QC_SURVEY_KINDS; i++)
 		fprintf(to, ".k%u{fill:%s}\n", i, kinds[i].light);
 	fputs("@media (prefers-color-scheme:dark){\n"
 	      "text{fill:#c3ccd6}.page{fill:#11161d}.name,.part{fill:#f1f5f9}.soft{fill:#8e9aa8}\n"
-	      ".frame{fill:#1a212b}.line{stroke:#2b3542}.dots{stroke:#4c8fe6}\n",
+	      ".frame{fill:#1a212b}.line{stroke:#2b3542}.dots{stroke:#5b8de8}\n",
 	      to);
 	for (unsigned int i = 0; i < QC_SURVEY_KINDS; i++)
 		fprintf(to, ".k%u{fill:%s}\n", i, kinds[i].dark);
@@ -248,6 +250,12 @@ static void put_cell_title(const struct survey_picture *p, uint32_t index, FILE 
 	fputs("</title>", to);
 }
 
+/* What is leaked is round: colours alone do not stand out to every eye. */
+static uint32_t corner(unsigned int kind, uint32_t side)
+{
+	return kind == QC_SURVEY_LEAKED ? side / 2 : 1 + side / 12;
+}
+
 /* A square, with a strip at its foot if there is something else in it. */
 static void put_cell(const struct survey_picture *p, uint32_t index, FILE *to)
 {
@@ -263,12 +271,12 @@ static void put_cell(const struct survey_picture *p, uint32_t index, FILE *to)
 	fprintf(to, "<g>");
 	put_cell_title(p, index, to);
 	fprintf(to, "<rect class=\"k%u\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" rx=\"%u\"/>",
-		first, x, y, side, side, 1 + pitch / 12);
+		first, x, y, side, side, corner(first, side));
 	if (other != QC_SURVEY_KINDS)
 		fprintf(to,
 			"<rect class=\"k%u\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" "
 			"rx=\"%u\"/>",
-			other, x, y + side - foot, side, foot, 1 + pitch / 12);
+			other, x, y + side - foot, side, foot, corner(other, foot));
 	fprintf(to, "</g>\n");
 }
 
@@ -298,16 +306,26 @@ static void put_legend(const struct survey_picture *p, uint32_t top, FILE *to)
 		entry++;
 		fprintf(to,
 			"<rect class=\"k%u\" x=\"%u\" y=\"%u\" width=\"14\" height=\"14\" "
-			"rx=\"3\"/><text x=\"%u\" y=\"%u\">%s</text>"
+			"rx=\"%u\"/><text x=\"%u\" y=\"%u\">%s</text>"
 			"<text class=\"soft\" x=\"%u\" y=\"%u\">%s, ",
-			i, x, y, x + 22, y + 12, kinds[i].name, x + 22, y + 30,
-			size_of(p, clusters).text);
+			i, x, y, i == QC_SURVEY_LEAKED ? 7 : 3, x + 22, y + 12, kinds[i].name,
+			x + 22, y + 30, size_of(p, clusters).text);
 		put_percent(to, clusters, p->survey->clusters);
 		fputs("</text>\n", to);
 	}
 }
 
 /* --- the plot --- */
+
+static bool has_plot(const struct survey_picture *p)
+{
+	return qc_bitset_next(&p->survey->plot, 0) < p->survey->plot.bits;
+}
+
+static uint32_t plot_height(const struct survey_picture *p)
+{
+	return has_plot(p) ? PLOT_HEIGHT + 40 : 32;
+}
 
 /* One stroke for dots that are side by side. */
 static void put_dots(const struct qc_bitset *plot, uint32_t row, uint32_t y, FILE *to)
@@ -332,20 +350,16 @@ static void put_quarters(uint32_t top, FILE *to)
 	fputs("\"/>\n", to);
 }
 
+/* What there is to say when no part of the disk has a place in the file. */
+static void put_no_plot(const struct survey_picture *p, uint32_t top, FILE *to)
+{
+	fprintf(to, "<text class=\"soft\" x=\"%u\" y=\"%u\">%s</text>\n", MARGIN, top + 8,
+		p->geometry->external_data ? "what the disk holds is in an external data file"
+					   : "no part of the disk is stored in this file");
+}
+
 static void put_plot(const struct survey_picture *p, uint32_t top, FILE *to)
 {
-	const struct qc_check_result *check = &p->survey->check;
-
-	fprintf(to,
-		"<text class=\"part\" x=\"%u\" y=\"%u\">Fragmentation: where the disk lies in the file</text>\n"
-		"<text class=\"soft end\" x=\"%u\" y=\"%u\">",
-		MARGIN, top - 12, WIDTH - MARGIN, top - 12);
-	put_percent(to, check->fragmented_clusters, check->allocated_clusters);
-	fprintf(to, " of the disk's %" PRIu64 " clusters do not follow the one before</text>\n",
-		check->allocated_clusters);
-	fprintf(to,
-		"<rect class=\"frame\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" rx=\"4\"/>\n",
-		MARGIN, top, INNER, PLOT_HEIGHT);
 	put_quarters(top, to);
 	fprintf(to,
 		"<path class=\"dots\" stroke-width=\"%u\" transform=\"translate(0 %u.%u)\" d=\"",
@@ -353,10 +367,32 @@ static void put_plot(const struct survey_picture *p, uint32_t top, FILE *to)
 	for (uint32_t row = QC_SURVEY_ROWS; row-- > 0;)
 		put_dots(&p->survey->plot, row, top + (QC_SURVEY_ROWS - 1 - row) * DOT, to);
 	fprintf(to,
-		"\"/>\n<text class=\"soft\" x=\"%u\" y=\"%u\">→ from the start of the disk to its "
-		"end</text>\n<text class=\"soft end\" x=\"%u\" y=\"%u\">↑ from the start of the "
-		"file to its end</text>\n",
-		MARGIN, top + PLOT_HEIGHT + 20, WIDTH - MARGIN, top + PLOT_HEIGHT + 20);
+		"\"/>\n<text class=\"soft\" x=\"%u\" y=\"%u\">→ the disk, from 0 to %s</text>\n",
+		MARGIN, top + PLOT_HEIGHT + 20, emit_size(p->disk_bytes).text);
+	fprintf(to, "<text class=\"soft end\" x=\"%u\" y=\"%u\">↑ the file, from 0 to %s</text>\n",
+		WIDTH - MARGIN, top + PLOT_HEIGHT + 20, emit_size(p->file_bytes).text);
+}
+
+static void put_fragmentation(const struct survey_picture *p, uint32_t top, FILE *to)
+{
+	const struct qc_check_result *check = &p->survey->check;
+
+	fprintf(to,
+		"<text class=\"part\" x=\"%u\" y=\"%u\">Fragmentation: where the disk lies in the file</text>\n",
+		MARGIN, top - 12);
+	if (!has_plot(p)) {
+		put_no_plot(p, top, to);
+		return;
+	}
+	fprintf(to, "<text class=\"soft end\" x=\"%u\" y=\"%u\">", WIDTH - MARGIN, top - 12);
+	put_percent(to, check->fragmented_clusters, check->allocated_clusters);
+	fprintf(to,
+		" of the disk's %" PRIu64 " clusters are fragmented, as `check` counts</text>\n",
+		check->allocated_clusters);
+	fprintf(to,
+		"<rect class=\"frame\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" rx=\"4\"/>\n",
+		MARGIN, top, INNER, PLOT_HEIGHT);
+	put_plot(p, top, to);
 }
 
 int survey_svg(const struct survey_picture *picture, FILE *to, struct qc_err *err)
@@ -364,12 +400,12 @@ int survey_svg(const struct survey_picture *picture, FILE *to, struct qc_err *er
 	const struct qc_survey *survey = picture->survey;
 	uint32_t legend_top = GRID_TOP + grid_height(survey) + 20;
 	uint32_t plot_top = legend_top + legend_height(survey) + 44;
-	int r = put_head(picture, plot_top + PLOT_HEIGHT + 40, to, err);
+	int r = put_head(picture, plot_top + plot_height(picture), to, err);
 
 	for (uint32_t i = 0; i < survey->cells; i++)
 		put_cell(picture, i, to);
 	put_legend(picture, legend_top, to);
-	put_plot(picture, plot_top, to);
+	put_fragmentation(picture, plot_top, to);
 	fputs("</svg>\n", to);
 	return r;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A whole image: opened strictly and leniently, mapped and read, its snapshots too, and checked. The
- * work is bounded here, because a disk may be exabytes long; that the check ends by itself is part of
+ * A whole image: opened strictly and leniently, mapped and read, its snapshots too, surveyed and checked.
+ * The work is bounded here, because a disk may be exabytes long; that the check ends by itself is part of
  * what is tested.
  */
 #include "base/checked.h"
@@ -12,6 +12,7 @@
 #include "image/read.h"
 #include "image/thin.h"
 #include "io/file_mem.h"
+#include "ops/survey.h"
 
 #define EXTENTS_MAX 256
 #define READ_BYTES ((size_t)8192)
@@ -68,6 +69,25 @@ static void look_at(struct qc_image *image)
 	}
 }
 
+/* Every cluster of the file is of one kind. */
+static void survey(const struct qc_image *image)
+{
+	struct qc_survey survey;
+	uint64_t clusters = 0;
+	struct qc_err err;
+
+	if (qc_survey_make(image->file, &image->geometry, image->header.disk_bytes, NULL, &survey,
+			   &err)
+	    < 0) {
+		FUZZ_MUST(err.text[0] != '\0');
+		return;
+	}
+	for (unsigned int kind = 0; kind < QC_SURVEY_KINDS; kind++)
+		clusters += survey.total.clusters[kind];
+	FUZZ_MUST(clusters == survey.clusters);
+	qc_survey_clear(&survey);
+}
+
 static void open_and_look(struct qc_file *file, const struct qc_finding_sink *findings)
 {
 	struct qc_image *image;
@@ -79,6 +99,8 @@ static void open_and_look(struct qc_file *file, const struct qc_finding_sink *fi
 	}
 	if (image->l1)
 		look_at(image);
+	if (findings)
+		survey(image);
 	qc_image_close(image);
 }
 

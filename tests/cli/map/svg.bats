@@ -163,3 +163,21 @@ only_files() { # NAME...
 	done
 	only_files rich.qcow2
 }
+
+@test "where no part of the disk is in the file, the picture says so instead" {
+	succeeds create -q empty.qcow2 1M
+	succeeds map --svg=empty.svg empty.qcow2
+	grep -q 'no part of the disk is stored in this file' empty.svg
+	qemu-img create -q -f qcow2 -o data_file=outside.raw,preallocation=metadata split.qcow2 1M
+	succeeds map --svg=split.svg split.qcow2
+	grep -q 'what the disk holds is in an external data file' split.svg
+	! grep -q 'class="dots"' empty.svg || complain "dots of nothing"
+	is_well_formed split.svg
+}
+
+@test "what is leaked is round, and nothing else" {
+	make_rich
+	succeeds map --svg=rich.svg rich.qcow2
+	[[ $(grep -c '<rect class="k9" .* width="34" height="34" rx="17"/>' rich.svg) == 1 ]]
+	[[ $(grep -c 'rx="17"' rich.svg) == 1 ]]
+}

@@ -10,6 +10,7 @@
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/lock_down.h"
+#include "cmd/map_bar.h"
 #include "cmd/map_svg.h"
 #include "cmd/opened_view.h"
 #include "cmd/progress.h"
@@ -101,7 +102,8 @@ static int print_human(const struct printer *p, uint64_t start, const struct qc_
 {
 	if (e->data && !e->has_host)
 		return qc_fail(err, QC_E_UNSUPPORTED,
-			       "File contains external, encrypted or compressed clusters.");
+			       "the disk has compressed, encrypted or external parts, which these "
+			       "lines have no place for; --output=json shows them");
 	if (e->data && !e->zero)
 		printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", start, e->bytes,
 		       e->host.byte, qc_layer_data_name(e->layer != NULL ? e->layer : p->top));
@@ -156,6 +158,21 @@ static int map(const struct printer *p, const struct qc_view *view, uint64_t sta
 	return print(p, start, &current, true, err);
 }
 
+/* The lines stop at what they cannot say; the bar, which comes last, has no such limits. */
+static int show(const struct printer *p, const struct qc_view *view, uint64_t start, uint64_t end,
+		const struct map_bar *bar, struct qc_err *err)
+{
+	int r = map(p, view, start, end, err);
+	struct qc_err second;
+
+	if (p->json || p->quiet)
+		return r;
+	if (r == 0)
+		return map_bar_print(bar, view, start, end, err);
+	map_bar_print(bar, view, start, end, &second);
+	return r;
+}
+
 static int make_picture(const struct map_options *o, const struct command_line *line)
 {
 	struct progress progress;
@@ -178,6 +195,7 @@ int cmd_map(int argc, char **argv)
 	struct opened_view opened;
 	struct command_line line;
 	struct printer printer;
+	struct map_bar bar;
 	struct qc_err err;
 	uint64_t end;
 	int rc;
@@ -192,13 +210,14 @@ int cmd_map(int argc, char **argv)
 	};
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, true, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
+	map_bar_init(&bar);
 	lock_down(&line.common);
 	printer.top = opened.chain;
 	/* What qemu-img says about a disk covers its whole sectors only. */
 	end = qc_align_down(opened.view.disk_bytes, QC_SECTOR_BYTES);
 	if (o.start < end && o.length < end - o.start)
 		end = o.start + o.length;
-	rc = map(&printer, &opened.view, o.start, end, &err);
+	rc = show(&printer, &opened.view, o.start, end, &bar, &err);
 	opened_view_close(&opened);
 	return rc < 0 ? command_fail(line.name, line.argument[0], &err) : EXIT_DONE;
 }

@@ -2,6 +2,7 @@
 /* qcowtool recover: shows the journal of an interrupted transaction and settles it. */
 #include <inttypes.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/byte_order.h"
 #include "cmd/command.h"
@@ -15,12 +16,46 @@
 #include "ops/edit_data.h"
 #include "txn/recover.h"
 
+enum {
+	KEY_FINISH = 0x100,
+	KEY_DROP,
+};
+
+/* What to do about a header that may be torn. */
+enum decision {
+	DECISION_NONE,
+	DECISION_FINISH,
+	DECISION_DROP,
+};
+
+static const struct argp_option options[] = {
+	{"finish", KEY_FINISH, NULL, 0,
+	 "if the header makes sense but may be torn: it is; finish the transaction", 0},
+	{"drop", KEY_DROP, NULL, 0,
+	 "if the header makes sense but may be torn: it is not; drop the journal", 0},
+	{0},
+};
+
+static int take(void *context, int key, const char *value, struct qc_err *err)
+{
+	enum decision decision = key == KEY_FINISH ? DECISION_FINISH : DECISION_DROP;
+	enum decision *ret = context;
+
+	(void)value;
+	if (*ret != DECISION_NONE && *ret != decision)
+		return qc_fail(err, QC_E_ARGUMENT, "--finish and --drop exclude each other");
+	*ret = decision;
+	return 0;
+}
+
 static const struct command_syntax syntax = {
 	.arguments = "IMAGE",
 	.least = 1,
 	.most = 1,
 	.doc = "Shows the journal that an interrupted transaction left in IMAGE, and finishes the "
 	       "transaction or drops it. With -n nothing is changed.",
+	.options = options,
+	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
 		   | COMMON_NO_SANDBOX,
 };
@@ -65,6 +100,25 @@ static bool has_field(const struct field *field, const uint8_t *sector)
 	       || qc_load_be32(sector + offsetof(struct qc_disk_header, version)) >= 3;
 }
 
+struct name {
+	char text[QC_SECTOR_BYTES + 1];
+};
+
+/* What sector 0 calls its backing file; nothing where the name is none or reaches beyond. */
+static struct name backing_name(const uint8_t *sector)
+{
+	uint64_t at = qc_load_be64(sector + offsetof(struct qc_disk_header, backing_file_offset));
+	uint32_t bytes = qc_load_be32(sector + offsetof(struct qc_disk_header, backing_file_size));
+	struct name name = {{0}};
+
+	if (at != 0 && at < QC_SECTOR_BYTES && bytes <= QC_SECTOR_BYTES - at)
+		memcpy(name.text, sector + at, bytes);
+	for (char *c = name.text; *c != '\0'; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	return name;
+}
+
 /* --- for people --- */
 
 static int print_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
@@ -79,6 +133,8 @@ static int print_record(void *context, const struct qc_journal_record *record, s
 
 static void print_headers(const struct qc_journal_head *head)
 {
+	struct name before = backing_name(head->before), after = backing_name(head->after);
+
 	printf("Header fields:             before                after\n");
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		const struct field *field = &fields[i];
@@ -90,6 +146,9 @@ static void print_headers(const struct qc_journal_head *head)
 		       field_value(field, head->before) == field_value(field, head->after) ? ""
 											   : "  *");
 	}
+	if (strcmp(before.text, after.text) != 0)
+		printf("Backing file before: %s\nBacking file after: %s\n", before.text,
+		       after.text);
 }
 
 static int print_text(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)
@@ -128,12 +187,15 @@ static int add_record(void *context, const struct qc_journal_record *record, str
 
 static json_t *header_value(const uint8_t *sector)
 {
+	struct name name = backing_name(sector);
 	json_t *value = json_object();
 
 	for (size_t i = 0; value && i < FIELD_COUNT; i++)
 		if (has_field(&fields[i], sector))
 			json_object_set_new(value, fields[i].name,
 					    emit_number(field_value(&fields[i], sector)));
+	if (*name.text != '\0')
+		json_object_set_new(value, "backing-filename", emit_text(name.text));
 	return value;
 }
 
@@ -173,8 +235,11 @@ static int settle(struct qc_file *file, const struct qc_recover_plan *plan, bool
 	int status;
 
 	*ret_settled = false;
-	if (plan->state == QC_RECOVER_UNDECIDABLE)
-		return qc_fail(err, QC_E_FORMAT, "%s", qc_recover_state_text(plan->state));
+	if (qc_recover_is_stuck(plan))
+		return qc_fail(err, QC_E_FORMAT, "%s%s", qc_recover_state_text(plan->state),
+			       plan->state == QC_RECOVER_DOUBTFUL
+				       ? "; decide with --finish or --drop"
+				       : "");
 	if (plan->state == QC_RECOVER_CLEAN) {
 		/* Nothing to do; but say so of an image only. */
 		if ((status = qc_image_open(file, NULL, &image, err)) == 0)
@@ -219,7 +284,8 @@ static int show_and_settle(const struct command_line *line, struct qc_file *file
 }
 
 /* What is to be redone is written to the data file that the image names; nothing else is opened. */
-static int recover(const struct command_line *line, struct qc_file *file, struct qc_err *err)
+static int recover(const struct command_line *line, enum decision decision, struct qc_file *file,
+		   struct qc_err *err)
 {
 	const struct qc_edit_data_how how = {
 		.image_path = line->argument[0],
@@ -231,9 +297,12 @@ static int recover(const struct command_line *line, struct qc_file *file, struct
 	struct qc_recover_plan plan;
 	int status;
 
-	if ((status = qc_recover_look(file, &plan, err)) < 0
-	    || (!line->common.dry_run
-		&& (status = qc_edit_data_open_for_redo(&data, &how, file, &plan, err)) < 0))
+	if ((status = qc_recover_look(file, &plan, err)) < 0)
+		return status;
+	if (decision != DECISION_NONE)
+		qc_recover_resolve(&plan, decision == DECISION_FINISH);
+	if (!line->common.dry_run
+	    && (status = qc_edit_data_open_for_redo(&data, &how, file, &plan, err)) < 0)
 		return status;
 	lock_down(&line->common);
 	status = show_and_settle(line, file, &plan, err);
@@ -243,20 +312,21 @@ static int recover(const struct command_line *line, struct qc_file *file, struct
 
 int cmd_recover(int argc, char **argv)
 {
+	enum decision decision = DECISION_NONE;
 	struct qc_file_open how = {0};
 	struct command_line line;
 	struct qc_file *file;
 	struct qc_err err;
 	int status;
 
-	if (!command_line_parse(&syntax, argc, argv, NULL, &line))
+	if (!command_line_parse(&syntax, argc, argv, &decision, &line))
 		return line.status;
 	how.writable = !line.common.dry_run;
 	how.lock = line.common.dry_run ? QC_LOCK_READ : QC_LOCK_WRITE;
 	how.no_sync = line.common.no_sync;
 	status = qc_file_posix_open(line.argument[0], &how, &file, &err);
 	if (status == 0) {
-		status = recover(&line, file, &err);
+		status = recover(&line, decision, file, &err);
 		qc_file_close(file);
 	}
 	return status < 0 ? command_fail(line.name, line.argument[0], &err) : EXIT_DONE;

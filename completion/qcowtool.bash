@@ -17,6 +17,7 @@ _qcowtool_table() {
 		write: -c --compress --grow
 		rebase: -b --backing= -F --backing-format= -u --unsafe -c --compress --ignore-snapshots
 		decompress: --at= --length= --batch=
+		recover: --finish --drop
 		info map hash compare write rebase snapshot-cow decompress check recover: --output=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: -q --quiet
 		info map read hash compare create snapshot-cow check: -U --force-share

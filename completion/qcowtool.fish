@@ -85,6 +85,8 @@ complete -c qcowtool -n '__qcowtool_is rebase' -s F -l backing-format -x -a 'qco
 complete -c qcowtool -n '__qcowtool_is rebase' -s u -l unsafe -d 'Change the name only'
 complete -c qcowtool -n '__qcowtool_is rebase' -s c -l compress -d 'Store what is copied in compressed'
 complete -c qcowtool -n '__qcowtool_is rebase' -l ignore-snapshots -d 'Copy in for the disk alone'
+complete -c qcowtool -n '__qcowtool_is recover' -l finish -d 'A header that makes sense is torn: finish the transaction'
+complete -c qcowtool -n '__qcowtool_is recover' -l drop -d 'A header that makes sense is not torn: drop the journal'
 
 complete -c qcowtool -n '__qcowtool_is decompress' -l at -x -d 'Begin there'
 complete -c qcowtool -n '__qcowtool_is decompress' -l length -x -d 'So many bytes'

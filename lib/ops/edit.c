@@ -47,7 +47,7 @@ static int recover(struct qc_edit *edit, struct qc_file *file, const char *path,
 	if ((status = qc_recover_look(file, &plan, err)) < 0)
 		return status;
 	edit->past.recovered = plan.state;
-	if (plan.state == QC_RECOVER_UNDECIDABLE)
+	if (qc_recover_is_stuck(&plan))
 		return qc_fail(err, QC_E_FORMAT, "%s; see qcowtool recover",
 			       qc_recover_state_text(plan.state));
 	status = qc_edit_data_open_for_redo(&edit->data, &how, file, &plan, err);

@@ -140,7 +140,7 @@ static int verify_new(struct qc_file *file, const struct qc_journal *journal, bo
 	struct verify v = {.file = file, .after = after, .whole = true};
 	int status = qc_journal_each(file, journal, verify_record, &v, err);
 
-	*ret = v.whole && journal->head.records > 0;
+	*ret = v.whole;
 	for (size_t i = 0; i < ROOT_COUNT; i++) {
 		uint64_t root = qc_load_be64(after + roots[i].offset);
 
@@ -158,8 +158,13 @@ static int judge(struct qc_file *file, const struct qc_journal *journal, const u
 				err);
 }
 
-/* Sector 0 makes no sense, and was torn between the two that the journal holds. */
-static int decide_torn(struct qc_file *file, struct qc_recover_plan *plan, struct qc_err *err)
+/*
+ * Sector 0 has bytes of both sectors that the journal holds. Where it makes no sense it is torn, and
+ * the tables decide. Where it does it may be another program's work, and a person has to; but only
+ * if the transaction could be finished.
+ */
+static int decide_mixed(struct qc_file *file, struct qc_recover_plan *plan, bool now_sound,
+			struct qc_err *err)
 {
 	const struct qc_journal *journal = &plan->journal;
 	struct qc_verdict before, after;
@@ -170,11 +175,16 @@ static int decide_torn(struct qc_file *file, struct qc_recover_plan *plan, struc
 	    || (status = judge(file, journal, journal->head.before, &before, err)) < 0
 	    || (status = judge(file, journal, journal->head.after, &after, err)) < 0)
 		return status;
-	if (!before.range_free || !after.range_free)
-		return 0; /* in one of them a guest could have written it */
-	plan->state = new_whole && after.sound ? QC_RECOVER_TORN_TO_NEW
-		      : before.sound	       ? QC_RECOVER_TORN_TO_OLD
-					       : QC_RECOVER_UNDECIDABLE;
+	new_whole = new_whole && after.sound;
+	if (!before.range_free
+	    || !after.range_free) /* in one of them a guest could have written it */
+		plan->state = now_sound ? QC_RECOVER_STALE : QC_RECOVER_CLEAN;
+	else if (now_sound)
+		plan->state = new_whole ? QC_RECOVER_DOUBTFUL : QC_RECOVER_STALE;
+	else
+		plan->state = new_whole	     ? QC_RECOVER_TORN_TO_NEW
+			      : before.sound ? QC_RECOVER_TORN_TO_OLD
+					     : QC_RECOVER_UNDECIDABLE;
 	return 0;
 }
 
@@ -209,11 +219,39 @@ static int decide(struct qc_file *file, struct qc_recover_plan *plan, bool now_s
 		plan->state = QC_RECOVER_COMMITTED; /* also if somebody else took the mark away */
 	else if (lacks_autoclear(now, after))
 		plan->state = QC_RECOVER_TORN_TO_NEW;
-	else if (now_sound || !is_mixed(now, before, after))
-		plan->state = QC_RECOVER_STALE; /* never write a header over one that makes sense */
+	else if (now_sound ? is_torn_once(now, before, after) : is_mixed(now, before, after))
+		return decide_mixed(file, plan, now_sound, err);
 	else
-		return decide_torn(file, plan, err);
+		plan->state = QC_RECOVER_STALE; /* never write a header over one that makes sense */
 	return 0;
+}
+
+/*
+ * In a cluster that is used stands what a guest wrote, whatever it looks like. But where sector 0 is
+ * torn, its tables are none, and what they use says nothing; where it may be, its refcounts are none.
+ */
+static int decide_if_believed(struct qc_file *file, struct qc_recover_plan *plan,
+			      const struct qc_verdict *now, struct qc_err *err)
+{
+	const struct qc_journal_head *head = &plan->journal.head;
+	bool torn = is_torn_once(plan->sector0, head->before, head->after);
+	int status;
+
+	if (now->range_free || (torn && !now->sound))
+		return decide(file, plan, now->sound, err);
+	if (!torn || !now->range_lost)
+		return 0;
+	status = decide(file, plan, now->sound, err);
+	if (plan->state != QC_RECOVER_DOUBTFUL)
+		plan->state = QC_RECOVER_CLEAN;
+	return status;
+}
+
+static void set_redo(struct qc_recover_plan *plan)
+{
+	plan->redo = plan->state == QC_RECOVER_REDO
+		     || (plan->state == QC_RECOVER_TORN_TO_NEW
+			 && qc_redo_is_guarded(&plan->journal.head));
 }
 
 int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc_err *err)
@@ -232,19 +270,25 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 	    && head->cluster_bits == qc_load_be32(plan.sector0 + FIELD_OFFSET(cluster_bits))) {
 		if ((status = judge(file, &plan.journal, plan.sector0, &now, err)) < 0)
 			return status;
-		/*
-		 * In a cluster that is used stands what a guest wrote, whatever it looks like. But
-		 * where sector 0 is torn, its tables are none, and what they use says nothing.
-		 */
-		if ((now.range_free
-		     || (!now.sound && is_torn_once(plan.sector0, head->before, head->after)))
-		    && (status = decide(file, &plan, now.sound, err)) < 0)
+		if ((status = decide_if_believed(file, &plan, &now, err)) < 0)
 			return status;
 	}
-	plan.redo = plan.state == QC_RECOVER_REDO
-		    || (plan.state == QC_RECOVER_TORN_TO_NEW && qc_redo_is_guarded(head));
 	*ret = plan;
+	set_redo(ret);
 	return 0;
+}
+
+bool qc_recover_is_stuck(const struct qc_recover_plan *plan)
+{
+	return plan->state == QC_RECOVER_UNDECIDABLE || plan->state == QC_RECOVER_DOUBTFUL;
+}
+
+void qc_recover_resolve(struct qc_recover_plan *plan, bool finish)
+{
+	if (plan->state != QC_RECOVER_DOUBTFUL)
+		return;
+	plan->state = finish ? QC_RECOVER_TORN_TO_NEW : QC_RECOVER_STALE;
+	set_redo(plan);
 }
 
 /* --- applying --- */
@@ -321,7 +365,7 @@ int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, s
 	uint64_t marks = plan->redo ? QC_INCOMPAT_DIRTY : QC_INCOMPAT_DIRTY | QC_INCOMPAT_CORRUPT;
 	int status;
 
-	if (plan->state == QC_RECOVER_CLEAN || plan->state == QC_RECOVER_UNDECIDABLE)
+	if (plan->state == QC_RECOVER_CLEAN || qc_recover_is_stuck(plan))
 		return 0;
 	if (has_features(plan->sector0)
 	    && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features)) & marks) != 0)
@@ -350,6 +394,9 @@ static const struct {
 	[QC_RECOVER_TORN_TO_NEW] = {"torn-to-new", "the header is torn; all new tables are whole"},
 	[QC_RECOVER_TORN_TO_OLD] = {"torn-to-old", "the header is torn; the old tables are whole"},
 	[QC_RECOVER_STALE] = {"stale", "the journal belongs to a state that is gone"},
+	[QC_RECOVER_DOUBTFUL] = {"doubtful",
+				 "the header is between the old and the new one and makes sense: "
+				 "torn by the storage, or changed by another program"},
 	[QC_RECOVER_UNDECIDABLE] = {"undecidable",
 				    "the header is torn and neither the old nor the new tables are "
 				    "whole; nothing will be changed"},

@@ -8,11 +8,13 @@
  *
  * Then sector 0 decides, not the journal: equal to "before", the transaction never happened; equal to
  * "after", it did, and only giving space back is left. Autoclear bits may have been cleared since.
- * Any other sector that leads to a sound image is left alone, and the journal is stale: a guest may
- * have written it into a cluster that is free by now. Only where sector 0 makes no sense, and is made
- * of bytes of both, was it torn by storage that does not keep our one assumption. Then the new tables
- * decide, if all of them are there to the bit and make sense, and else the old ones, if they do. (So
- * a header that was torn where both parts make sense together stays as it is.)
+ * Any other sector that leads to a sound image is left alone: another program may have written it, and
+ * a guest the journal, into a cluster that is free by now. Where sector 0 makes no sense, and is made
+ * of bytes of both, it was torn by storage that does not keep our one assumption. Then the new tables
+ * decide, if all of them are there to the bit and make sense, and else the old ones, if they do.
+ *
+ * A sector that makes sense, and is what a torn write of the one over the other would have left, is
+ * doubtful if the transaction could be finished. Nothing is done then, and a person has to decide.
  */
 #pragma once
 
@@ -31,6 +33,7 @@ enum qc_recover_state {
 	QC_RECOVER_TORN_TO_NEW,	  /* sector 0 is torn; the new one is to be written */
 	QC_RECOVER_TORN_TO_OLD,	  /* likewise, the old one */
 	QC_RECOVER_STALE,	  /* the journal of a state that is gone; to be cut off */
+	QC_RECOVER_DOUBTFUL,	  /* torn, or somebody else's: nothing will be done */
 	QC_RECOVER_UNDECIDABLE,	  /* torn, and neither side is whole: nothing will be done */
 };
 
@@ -44,6 +47,15 @@ struct qc_recover_plan {
 
 /* Finds out what is left of an interrupted transaction. */
 int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc_err *err);
+
+/* Nothing will be done, and nobody may change the image before this is decided. */
+bool qc_recover_is_stuck(const struct qc_recover_plan *plan);
+
+/*
+ * Somebody decided what is doubtful: the header was torn, and the transaction is to be finished; or it
+ * is as it should be, and the journal is stale. Any other plan stays as it is.
+ */
+void qc_recover_resolve(struct qc_recover_plan *plan, bool finish);
 
 /*
  * Does what the plan says. The file is writable and locked for writing, and was not changed since

@@ -6,6 +6,7 @@
 #include "io/file_mem.h"
 #include "io/file_overlay.h"
 #include "txn/space.h"
+#include "txn/walk.h"
 
 static bool is_free(const struct qc_space *space, uint64_t offset, uint64_t bytes)
 {
@@ -16,6 +17,34 @@ static bool is_free(const struct qc_space *space, uint64_t offset, uint64_t byte
 		if (!qc_space_is_free(space, cluster))
 			return false;
 	return true;
+}
+
+struct range {
+	uint64_t first, end; /* clusters */
+	bool reached;
+};
+
+static int meet_reference(void *context, uint64_t first, uint64_t count, struct qc_err *err)
+{
+	struct range *range = context;
+
+	(void)err;
+	if (first < range->end && range->first < first + count)
+		range->reached = true;
+	return 0;
+}
+
+static int is_lost(struct qc_image *image, uint64_t offset, uint64_t bytes, bool *ret,
+		   struct qc_err *err)
+{
+	const struct qc_geometry *g = &image->geometry;
+	struct range range = {offset >> g->cluster_bits,
+			      qc_div_up(offset + bytes, g->cluster_bytes), false};
+	struct qc_walk_sink sink = {.take = meet_reference, .context = &range};
+	int status = qc_walk_references(image, &sink, err);
+
+	*ret = status == 0 && !range.reached;
+	return status;
 }
 
 static int judge(struct qc_image *image, uint64_t offset, uint64_t bytes, struct qc_verdict *ret,
@@ -32,7 +61,8 @@ static int judge(struct qc_image *image, uint64_t offset, uint64_t bytes, struct
 		return status == -QC_E_FORMAT ? 0 : status;
 	ret->range_free = is_free(&space, offset, bytes);
 	qc_space_clear(&space);
-	return 0;
+	return ret->sound && !ret->range_free ? is_lost(image, offset, bytes, &ret->range_lost, err)
+					      : 0;
 }
 
 int qc_verify_sector(struct qc_file *file, const uint8_t sector[QC_SECTOR_BYTES],

@@ -16,6 +16,7 @@ struct qc_verdict {
 	bool opens;	 /* a strict open succeeds, and every table entry makes sense */
 	bool sound;	 /* and no cluster is used more often than its refcount says */
 	bool range_free; /* the range that was asked about is free in it */
+	bool range_lost; /* it is not, but no table leads there: its refcounts are wrong */
 };
 
 /*

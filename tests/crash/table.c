@@ -48,8 +48,10 @@ static void print_total(const struct row *total, double seconds)
 	       " recovered, %" PRIu64 " written to, %" PRIu64
 	       " put through the same again, and %" PRIu64 " shown to QEMU.\n",
 	       t->full, t->recovered, t->resumed, t->again, t->referee);
-	printf("%" PRIu64 " torn headers make sense as they are, and were left alone.\n",
-	       t->torn_left);
+	printf("Of the torn headers %" PRIu64
+	       " make sense as they are, and were finished on request; "
+	       "%" PRIu64 " of damaged images were refused.\n",
+	       t->torn_doubtful, t->torn_refused);
 }
 
 void table_print(const struct row *rows, double seconds)

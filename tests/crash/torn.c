@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Beyond the promise: storage that tears a sector. Recovery must still end in the old or the new
- * image, as long
- * as the journal is there and the torn sector does not happen to make sense. And journals that do
- * not belong to the image, or that were damaged, must be without any effect.
+ * image, as long as the journal is there; where the torn sector happens to make sense, after somebody
+ * has said that it is torn. And journals that do not belong to the image, or that were damaged, must
+ * be without any effect.
  */
 #include "crash/campaign.h"
 
@@ -15,7 +15,6 @@
 #include "crash/record_file.h"
 #include "format/disk_layout.h"
 #include "txn/recover.h"
-#include "txn/verify.h"
 
 /* One commit: from version `number` to the next. */
 struct flip {
@@ -81,18 +80,32 @@ static bool holds_a_version(const struct state *s, struct qc_file *file)
 
 /*
  * Recovery never writes over a sector 0 that makes sense, since it could be another program's work
- * and the journal a guest's (docs/TRANSACTIONS.md). So where both parts of a torn one make sense
- * together it stays, and that is no failure. It must stay to the bit, though.
+ * and the journal a guest's (docs/TRANSACTIONS.md). It says so instead, and does nothing. Here it is
+ * known to be torn: the transaction is finished.
  */
-static bool makes_sense_and_stayed(const struct state *s, struct qc_file *file)
+static bool is_doubtful(struct qc_file *file, struct qc_recover_plan *plan)
 {
-	struct qc_verdict verdict;
-	uint8_t now[SECTOR];
 	struct qc_err err;
 
-	return qc_file_read(file, 0, now, sizeof(now), &err) == 0
-	       && memcmp(now, s->bytes, sizeof(now)) == 0
-	       && qc_verify_sector(file, now, 0, 0, &verdict, &err) == 0 && verdict.sound;
+	return qc_recover_look(file, plan, &err) == 0 && plan->state == QC_RECOVER_DOUBTFUL;
+}
+
+static const char *finish(struct qc_file *file, struct crash_log *log)
+{
+	struct qc_recover_plan plan;
+	struct qc_file *watched = record_file_open(file, log);
+	const char *why = NULL;
+	struct qc_err err;
+
+	if (!is_doubtful(watched, &plan))
+		why = "a torn header makes sense and is not in doubt";
+	else if (qc_recover_apply(watched, &plan, &err) < 0 || log->count > 0)
+		why = "a doubtful header is not left alone";
+	qc_recover_resolve(&plan, true);
+	if (!why && qc_recover_apply(watched, &plan, &err) < 0)
+		why = "a transaction with a torn header cannot be finished";
+	qc_file_close(watched);
+	return why;
 }
 
 /* Each state of the recovery's own crash is recovered again. */
@@ -130,22 +143,23 @@ static void recover_state(struct again *again, const struct state *s)
 {
 	struct tally *t = again->campaign->tally;
 	struct crash_log log = {0};
+	struct qc_recover_plan plan;
 	struct buffer_file file;
 
 	t->states++;
 	t->recovered++;
 	buffer_file_init(&file);
 	buffer_file_set(&file, s->bytes, s->size);
-	if (recover_once(&file.base, &log, &again->why)) {
-		if (holds_a_version(again->versions, &file.base)) {
-			if (again->nested && log.count > 0)
-				nest(again, s, &log, &again->why);
-		} else if (again->depth == 0 && makes_sense_and_stayed(s, &file.base)) {
-			t->torn_left++;
-		} else {
-			again->why = "a torn header ends in neither old nor new";
-		}
+	if (is_doubtful(&file.base, &plan)) {
+		t->torn_doubtful += again->depth == 0;
+		again->why = finish(&file.base, &log);
+	} else {
+		recover_once(&file.base, &log, &again->why);
 	}
+	if (!again->why && !holds_a_version(again->versions, &file.base))
+		again->why = "a torn header ends in neither old nor new";
+	else if (!again->why && again->nested && log.count > 0)
+		nest(again, s, &log, &again->why);
 	crash_log_clear(&log);
 	buffer_file_clear(&file);
 }
@@ -180,7 +194,7 @@ static void repair_state(struct again *again, const struct state *s)
 	if (status == 0 && !content_is_same(&content, &s->versions[1].content))
 		again->why = "a torn header is repaired to something else";
 	if (status < 0) {
-		t->torn_left++;
+		t->torn_refused++;
 		if (after.size != s->size || memcmp(after.bytes, s->bytes, (size_t)s->size) != 0)
 			again->why = "a torn header is not repaired, and something changed";
 	}
@@ -214,8 +228,6 @@ static void torn_flip(const struct flip *f, struct state *s)
 		/* Where the two have a byte in common, the next cut makes the same sector. */
 		if (cut == 0 || f->old[cut - 1] != f->new[cut - 1])
 			recover_torn(c, s, !c->quick || cut % 8 == 4);
-		else
-			c->tally->torn_headers++;
 		state_rewind(s, mark);
 	}
 }

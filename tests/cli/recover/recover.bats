@@ -124,6 +124,60 @@ settles() { # STATE IMAGE
 	says "neither the old nor the new tables are whole"
 }
 
+# The new size of the disk has arrived, and nothing behind it: that is an image, too.
+doubtful() {
+	interrupt grown-32
+	[[ $(qemu-img info --output=json disk.qcow2 | jq '."virtual-size"') == 2097152 ]]
+	qemu-img check -q disk.qcow2
+}
+
+@test "a header that may be torn and makes sense is left alone, by every command" {
+	doubtful
+	before=$(sha disk.qcow2)
+	qcowtool recover disk.qcow2
+	[[ $status == 1 && $(sha disk.qcow2) == "$before" ]]
+	says "the header is between the old and the new one and makes sense: torn by the storage, or changed by another program; decide with --finish or --drop"
+	[[ $output == *"size "*0x100000*0x200000*"*"* ]] || complain "expected both headers"
+	qcowtool recover --output=json disk.qcow2
+	[[ $status == 1 && $(sha disk.qcow2) == "$before" ]]
+	json '.state == "doubtful" and .settled == false and .before.size == 1048576'
+	unchanged disk.qcow2 fails 1 write disk.qcow2 --hex=01
+	says "see qcowtool recover"
+	unchanged disk.qcow2 fails 1 snapshot-cow create disk.qcow2 one
+	unchanged disk.qcow2 succeeds read --length=4 -o out disk.qcow2
+}
+
+@test "a person decides whether the header is torn" {
+	doubtful
+	cp disk.qcow2 doubtful.qcow2
+	unchanged disk.qcow2 succeeds recover -n --finish disk.qcow2
+	succeeds recover --finish --output=json disk.qcow2
+	json '.state == "torn-to-new" and .settled'
+	is_clean disk.qcow2
+	qemu-img resize -q new.qcow2 2M
+	same_guest disk.qcow2 new.qcow2
+	cp doubtful.qcow2 disk.qcow2
+	succeeds recover --drop --output=json disk.qcow2
+	json '.state == "stale" and .settled'
+	is_clean disk.qcow2
+	qemu-img resize -q old.qcow2 2M
+	same_guest disk.qcow2 old.qcow2
+	unchanged disk.qcow2 fails 64 recover --finish --drop disk.qcow2
+	says "--finish and --drop exclude each other"
+}
+
+@test "where there is no doubt, a decision changes nothing" {
+	for decision in --finish --drop; do
+		cp old.qcow2 disk.qcow2
+		interrupt before
+		succeeds recover $decision disk.qcow2
+		cmp disk.qcow2 old.qcow2
+		interrupt after
+		succeeds recover $decision disk.qcow2
+		cmp disk.qcow2 new.qcow2
+	done
+}
+
 @test "a journal that is no longer about this image is dropped, and nothing else" {
 	cp old.qcow2 other.qcow2
 	"$INTERRUPTED" other.qcow2 after

@@ -152,6 +152,18 @@ static const int allowed[] = {
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(fallocate),
 	SCMP_SYS(fadvise64),
+	/* what some of these are called where a word has 32 bits */
+	SCMP_SYS(_llseek),
+	SCMP_SYS(fstat64),
+	SCMP_SYS(ftruncate64),
+	SCMP_SYS(fadvise64_64),
+	SCMP_SYS(arm_fadvise64_64),
+	SCMP_SYS(sync_file_range2),
+	SCMP_SYS(mmap2),
+	SCMP_SYS(futex_time64),
+	SCMP_SYS(clock_gettime64),
+	SCMP_SYS(clock_nanosleep_time64),
+	SCMP_SYS(rt_sigtimedwait_time64),
 	/* memory */
 	SCMP_SYS(brk),
 	SCMP_SYS(mmap),
@@ -172,9 +184,6 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigtimedwait),
-#ifdef __SNR_rt_sigtimedwait_time64
-	SCMP_SYS(rt_sigtimedwait_time64),
-#endif
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(clock_gettime),
@@ -186,6 +195,13 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* The kernel's clone has its first two arguments the other way round there. */
+#ifdef __s390__
+#define CLONE_FLAGS_ARGUMENT 1
+#else
+#define CLONE_FLAGS_ARGUMENT 0
+#endif
+
 /*
  * A thread, but no process. clone3 hides its flags where no filter can look: it fails with ENOSYS as
  * everything else does, and the C library then asks for a thread by clone.
@@ -193,16 +209,22 @@ static const int allowed[] = {
 static bool allow_threads(scmp_filter_ctx filter)
 {
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD))
+				SCMP_CMP(CLONE_FLAGS_ARGUMENT, SCMP_CMP_MASKED_EQ, CLONE_THREAD,
+					 CLONE_THREAD))
 	       == 0;
 }
 
 /* How some C libraries spell fstat. A path in it cannot be seen here, but a stat opens nothing. */
 static bool allow_fstat(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-				SCMP_A3(SCMP_CMP_MASKED_EQ, 0x1000, 0x1000)) /* AT_EMPTY_PATH */
-	       == 0;
+	const uint64_t empty_path = 0x1000; /* AT_EMPTY_PATH */
+	const struct scmp_arg_cmp third = SCMP_A2(SCMP_CMP_MASKED_EQ, empty_path, empty_path);
+	const struct scmp_arg_cmp fourth = SCMP_A3(SCMP_CMP_MASKED_EQ, empty_path, empty_path);
+	const uint32_t allow = SCMP_ACT_ALLOW;
+
+	return seccomp_rule_add(filter, allow, SCMP_SYS(newfstatat), 1, fourth) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(fstatat64), 1, fourth) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(statx), 1, third) == 0;
 }
 
 /* Whether there is one, and how wide: what stdio and tables ask. */
@@ -228,7 +250,8 @@ static bool allow_publishing(scmp_filter_ctx filter, int folder_fd)
 	       && seccomp_rule_add(filter, allow, SCMP_SYS(renameat), 2, first, third) == 0
 	       && seccomp_rule_add(filter, allow, SCMP_SYS(renameat2), 2, first, third) == 0
 	       && seccomp_rule_add(filter, allow, SCMP_SYS(unlinkat), 1, first) == 0
-	       && seccomp_rule_add(filter, allow, SCMP_SYS(newfstatat), 1, first) == 0;
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(newfstatat), 1, first) == 0
+	       && seccomp_rule_add(filter, allow, SCMP_SYS(fstatat64), 1, first) == 0;
 }
 
 /*

@@ -66,7 +66,11 @@ static int try_exec(void)
 
 static int try_fork(void)
 {
+#ifdef __s390__
+	pid_t child = (pid_t)syscall(SYS_clone, NULL, 17 /* SIGCHLD */, NULL, NULL, NULL);
+#else
 	pid_t child = (pid_t)syscall(SYS_clone, 17 /* SIGCHLD */, NULL, NULL, NULL, NULL);
+#endif
 
 	if (child == 0)
 		_exit(0);

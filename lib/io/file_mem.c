@@ -14,8 +14,8 @@
 #include "base/checked.h"
 #include <stdlib.h>
 
-/* Enough for every test, and far from where the address space ends. */
-#define MEM_BYTES_MAX (UINT64_C(1) << 44)
+/* Enough for every test, and not where the address space ends. */
+#define MEM_BYTES_MAX (UINT64_C(1) << (sizeof(size_t) > 4 ? 44 : 31))
 
 struct qc_file_mem {
 	struct qc_file base;
@@ -43,7 +43,8 @@ static int reserve(struct qc_file_mem *m, uint64_t bytes, struct qc_err *err)
 	if (bytes > MEM_BYTES_MAX)
 		return qc_fail_memory(err);
 	/* Doubling, so that appending byte by byte does not move the mapping each time. */
-	capacity = (size_t)qc_align_up(qc_max(bytes, (uint64_t)m->capacity * 2), page_bytes());
+	bytes = qc_max(bytes, qc_min((uint64_t)m->capacity * 2, MEM_BYTES_MAX));
+	capacity = (size_t)qc_align_up(bytes, page_bytes());
 	if (m->bytes)
 		at = mremap(m->bytes, m->capacity, capacity, MREMAP_MAYMOVE);
 	else

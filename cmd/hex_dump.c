@@ -58,7 +58,7 @@ void hex_dump_put(struct hex_dump *dump, const uint8_t *bytes, size_t length)
 	size_t part;
 
 	for (; length > 0; bytes += part, length -= part) {
-		part = qc_min(length, HEX_DUMP_LINE_BYTES - dump->line_bytes);
+		part = (size_t)qc_min(length, HEX_DUMP_LINE_BYTES - dump->line_bytes);
 		memcpy(dump->line + dump->line_bytes, bytes, part);
 		dump->line_bytes += part;
 		if (dump->line_bytes < HEX_DUMP_LINE_BYTES)

@@ -87,7 +87,7 @@ static int take_stretch(void *context, const struct qc_stretch *stretch, struct 
 		uint64_t bytes = qc_min(PART_BYTES, stretch->end - at);
 		bool zero;
 
-		r = qc_check_read(check, at, tables->part, bytes, &zero, err);
+		r = qc_check_read(check, at, tables->part, (size_t)bytes, &zero, err);
 		for (uint64_t i = 0; i < bytes && r == 0 && !zero && !check->gave_up; i += 8)
 			r = take_entry(check, at + i, qc_load_be64(tables->part + i),
 				       stretch->weight, err);
@@ -111,7 +111,7 @@ static size_t list_tables(struct qc_check *check, bool whole_clusters, struct qc
 
 	for (size_t i = 0; i < check->bitmaps.count; i++) {
 		const struct qc_bitmap *bitmap = &check->bitmaps.list[i];
-		uint64_t bytes = bitmap->table_entries * sizeof(uint64_t);
+		uint64_t bytes = (uint64_t)bitmap->table_entries * sizeof(uint64_t);
 		uint64_t end = bitmap->table.byte + bytes;
 
 		if (whole_clusters

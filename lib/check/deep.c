@@ -114,7 +114,7 @@ static int judge_all(struct qc_check *check, struct qc_err *err)
 	struct qc_pieces pieces = {.count = check->stream_count, .work = work, .context = check};
 
 	return qc_pieces_run(&pieces, check->options->jobs,
-			     qc_div_up(check->stream_count, TAKE_AT_ONCE), err);
+			     (size_t)qc_div_up(check->stream_count, TAKE_AT_ONCE), err);
 }
 
 /* --- collected, sorted, reported --- */

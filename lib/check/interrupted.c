@@ -26,9 +26,9 @@ static int digest_of(struct qc_check *check, uint64_t offset, uint64_t bytes, ui
 	XXH64_reset(state, 0);
 	for (uint64_t done = 0, now; done < bytes && r == 0; done += now) {
 		now = qc_min(PART_BYTES, bytes - done);
-		r = qc_file_read(check->file, offset + done, part, now, err);
+		r = qc_file_read(check->file, offset + done, part, (size_t)now, err);
 		if (r == 0)
-			XXH64_update(state, part, now);
+			XXH64_update(state, part, (size_t)now);
 	}
 	*ret = XXH64_digest(state);
 out:

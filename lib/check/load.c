@@ -66,7 +66,7 @@ static int load_header(struct qc_check *check, struct qc_err *err)
 	uint8_t bytes[QC_SECTOR_BYTES] = {0};
 	struct intake intake = {check, header_is_tolerable};
 	struct qc_finding_sink sink = {take_finding, &intake};
-	size_t length = qc_min(check->file->bytes, sizeof(bytes));
+	size_t length = (size_t)qc_min(check->file->bytes, sizeof(bytes));
 	int r;
 
 	r = qc_file_read(check->file, 0, bytes, length, err);
@@ -80,7 +80,7 @@ static int load_header(struct qc_check *check, struct qc_err *err)
 
 static int load_extensions(struct qc_check *check, struct qc_err *err)
 {
-	size_t bytes = check->geometry.cluster_bytes;
+	size_t bytes = (size_t)check->geometry.cluster_bytes;
 	QC_AUTOFREE uint8_t *cluster0 = malloc(bytes);
 	struct intake intake = {check, header_is_tolerable};
 	const struct qc_finding_sink sink = {take_finding, &intake};
@@ -114,16 +114,16 @@ static int try_snapshots(struct qc_check *check, uint64_t bytes, uint64_t *ret_n
 {
 	const struct qc_finding_sink sink = {take_snapshot_finding, check};
 	uint64_t at = check->header.snapshot_table.byte;
-	QC_AUTOFREE uint8_t *table = calloc(1, bytes);
+	QC_AUTOFREE uint8_t *table = calloc(1, (size_t)bytes);
 	int r;
 
 	if (!table)
 		return qc_fail_memory(err);
-	r = qc_file_read(check->file, at, table, bytes, err);
+	r = qc_file_read(check->file, at, table, (size_t)bytes, err);
 	if (r < 0)
 		return r;
-	return qc_snapshots_decode(&check->geometry, table, bytes, check->header.snapshots, &sink,
-				   &check->snapshots, ret_needed, err);
+	return qc_snapshots_decode(&check->geometry, table, (size_t)bytes, check->header.snapshots,
+				   &sink, &check->snapshots, ret_needed, err);
 }
 
 static int load_snapshots(struct qc_check *check, struct qc_err *err)
@@ -171,15 +171,15 @@ static int load_bitmaps(struct qc_check *check, struct qc_err *err)
 
 	if (!check->extensions.has_bitmaps)
 		return 0;
-	directory = calloc(1, bytes);
+	directory = calloc(1, (size_t)bytes);
 	if (!directory)
 		return qc_fail_memory(err);
-	r = qc_file_read(check->file, check->extensions.bitmap_directory.byte, directory, bytes,
-			 err);
+	r = qc_file_read(check->file, check->extensions.bitmap_directory.byte, directory,
+			 (size_t)bytes, err);
 	if (r < 0)
 		return r;
-	r = qc_bitmaps_decode(directory, bytes, check->extensions.bitmaps, &sink, &check->bitmaps,
-			      err);
+	r = qc_bitmaps_decode(directory, (size_t)bytes, check->extensions.bitmaps, &sink,
+			      &check->bitmaps, err);
 	if (r != -QC_E_FORMAT)
 		return r;
 	qc_check_give_up(check, QC_FINDING_BITMAPS_MALFORMED, check->extensions.bitmap_directory,
@@ -194,7 +194,7 @@ static void check_reach(struct qc_check *check)
 	uint64_t table_bytes = (uint64_t)header->refcount_table_clusters
 			       << check->geometry.cluster_bits;
 
-	if (!qc_range_fits(header->l1.byte, header->l1_entries * sizeof(uint64_t),
+	if (!qc_range_fits(header->l1.byte, (uint64_t)header->l1_entries * sizeof(uint64_t),
 			   QC_CHECK_READABLE_END))
 		qc_check_give_up(check, QC_FINDING_HEADER_L1_PLACE, header->l1,
 				 "the L1 table at %" PRIu64 " ends beyond every file",

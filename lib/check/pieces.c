@@ -14,7 +14,7 @@ size_t qc_pieces_take(struct qc_pieces *pieces, size_t at_once, size_t *ret_firs
 	if (first >= pieces->count)
 		return 0;
 	*ret_first = first;
-	return qc_min(at_once, pieces->count - first);
+	return (size_t)qc_min(at_once, pieces->count - first);
 }
 
 static void run_thread(void *context)

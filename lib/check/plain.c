@@ -154,7 +154,7 @@ static int take_table(struct plain *plain, struct qc_check_l2 *l2, struct desk *
 	if (l2->weight != 1 || l2->copied_weight != 1)
 		return 0;
 	r = qc_check_read_by(check->file, &desk->extent, l2->offset, desk->table,
-			     check->geometry.cluster_bytes, &zero, err);
+			     (size_t)check->geometry.cluster_bytes, &zero, err);
 	if (r < 0)
 		return r;
 	l2->counted = zero || is_plain(plain, desk);
@@ -166,8 +166,8 @@ static int work(struct qc_pieces *pieces, struct qc_err *err)
 	struct plain *plain = pieces->context;
 	const struct qc_geometry *g = &plain->check->geometry;
 	struct desk desk = {
-		.table = malloc(g->cluster_bytes),
-		.runs = malloc(g->l2_entries * sizeof(struct run)),
+		.table = malloc((size_t)g->cluster_bytes),
+		.runs = malloc((size_t)g->l2_entries * sizeof(struct run)),
 	};
 	struct qc_progress *progress = plain->check->options->progress;
 	size_t first, count;
@@ -176,8 +176,8 @@ static int work(struct qc_pieces *pieces, struct qc_err *err)
 	while (r == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
 		for (size_t i = first; r == 0 && i < first + count; i++) {
 			r = take_table(plain, &plain->tables[i], &desk, err);
-			qc_progress_step(progress, i << g->cluster_bits,
-					 pieces->count << g->cluster_bits);
+			qc_progress_step(progress, (uint64_t)i << g->cluster_bits,
+					 (uint64_t)pieces->count << g->cluster_bits);
 		}
 	free(desk.runs);
 	free(desk.table);
@@ -200,7 +200,7 @@ int qc_check_plain_tables(struct qc_check *check, struct qc_check_l2 *tables, ui
 		.tables = tables,
 		.file_clusters = qc_clusters_for(g, check->file->bytes),
 	};
-	struct qc_pieces pieces = {.count = count, .work = work, .context = &plain};
+	struct qc_pieces pieces = {.count = (size_t)count, .work = work, .context = &plain};
 	int r;
 
 	if (bytes < 2 * JOB_BYTES || check->options->claimed || check->subject || g->extended_l2
@@ -209,7 +209,7 @@ int qc_check_plain_tables(struct qc_check *check, struct qc_check_l2 *tables, ui
 	r = qc_shared_counts_init(&plain.references, &check->references, err);
 	plain.references.alone = qc_crew_size(check->options->jobs) == 1;
 	if (r == 0)
-		r = qc_pieces_run(&pieces, check->options->jobs, bytes / JOB_BYTES, err);
+		r = qc_pieces_run(&pieces, check->options->jobs, (size_t)(bytes / JOB_BYTES), err);
 	if (r == 0)
 		r = qc_shared_counts_settle(&plain.references, take_again, check, err);
 	qc_shared_counts_clear(&plain.references);

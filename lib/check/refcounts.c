@@ -17,7 +17,7 @@ int qc_counts_init(struct qc_counts *counts, uint64_t clusters, uint64_t max, st
 	if (chunks > QC_COUNTS_BYTES_MAX / sizeof(void *))
 		return qc_fail(err, QC_E_NO_MEMORY, "the file has too many clusters to count");
 	counts->bytes = chunks * sizeof(void *);
-	counts->chunks = calloc(chunks ? chunks : 1, sizeof(*counts->chunks));
+	counts->chunks = calloc((size_t)(chunks ? chunks : 1), sizeof(*counts->chunks));
 	return counts->chunks ? 0 : qc_fail_memory(err);
 }
 

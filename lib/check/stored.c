@@ -42,7 +42,7 @@ bool qc_stored_is_readable(const struct qc_check *check, uint64_t cluster)
 static int read_block(struct qc_check *check, uint64_t index, struct qc_err *err)
 {
 	struct qc_stored *stored = &check->stored;
-	size_t bytes = check->geometry.cluster_bytes;
+	size_t bytes = (size_t)check->geometry.cluster_bytes;
 	bool zero;
 	int r;
 
@@ -134,8 +134,8 @@ static int load_table(struct qc_check *check, struct qc_err *err)
 	if (check->options->without_refcounts)
 		bytes = 0;
 	stored->entries = bytes / sizeof(*stored->table);
-	stored->table = calloc(stored->entries + 1, sizeof(*stored->table));
-	stored->block = malloc(check->geometry.cluster_bytes);
+	stored->table = calloc((size_t)(stored->entries + 1), sizeof(*stored->table));
+	stored->block = malloc((size_t)check->geometry.cluster_bytes);
 	stored->block_index = NO_BLOCK;
 	if (!stored->table || !stored->block)
 		return qc_fail_memory(err);
@@ -160,7 +160,7 @@ static int load_block(struct loading *loading, uint64_t index, struct qc_check_e
 	if (block_offset(&check->stored, index) == 0 || !is_readable(check, index))
 		return 0;
 	r = qc_check_read_by(check->file, extent, block_offset(&check->stored, index), block,
-			     g->cluster_bytes, &zero, err);
+			     (size_t)g->cluster_bytes, &zero, err);
 	return r < 0 || zero ? r : take_block(loading, first, end, block, err);
 }
 
@@ -168,7 +168,7 @@ static int load_some(struct qc_pieces *pieces, struct qc_err *err)
 {
 	struct loading *loading = pieces->context;
 	struct qc_check_extent extent = {0};
-	uint8_t *block = malloc(loading->check->geometry.cluster_bytes);
+	uint8_t *block = malloc((size_t)loading->check->geometry.cluster_bytes);
 	size_t first, count;
 	int r = block ? 0 : qc_fail_memory(err);
 
@@ -182,7 +182,7 @@ static int load_some(struct qc_pieces *pieces, struct qc_err *err)
 static int load_blocks(struct qc_check *check, uint64_t blocks, struct qc_err *err)
 {
 	struct loading loading = {.check = check};
-	struct qc_pieces pieces = {.count = blocks, .work = load_some, .context = &loading};
+	struct qc_pieces pieces = {.count = (size_t)blocks, .work = load_some, .context = &loading};
 	uint64_t bytes = blocks << check->geometry.cluster_bits;
 	int r;
 
@@ -190,7 +190,8 @@ static int load_blocks(struct qc_check *check, uint64_t blocks, struct qc_err *e
 		qc_refcount_set(&check->geometry, loading.all_ones, i, 1);
 	r = qc_shared_counts_init(&loading.shown, &check->stored.shown, err);
 	if (r == 0)
-		r = qc_pieces_run(&pieces, check->options->jobs, qc_max(1, bytes / JOB_BYTES), err);
+		r = qc_pieces_run(&pieces, check->options->jobs,
+				  (size_t)qc_max(1, bytes / JOB_BYTES), err);
 	qc_shared_counts_clear(&loading.shown);
 	return r;
 }

@@ -44,7 +44,7 @@ static void merge_tables(struct walk *walk)
 
 	if (walk->count == 0)
 		return;
-	qsort(walk->tables, walk->count, sizeof(*walk->tables), by_offset);
+	qsort(walk->tables, (size_t)walk->count, sizeof(*walk->tables), by_offset);
 	for (uint64_t i = 1; i < walk->count; i++) {
 		struct qc_check_l2 *last = &walk->tables[merged];
 		const struct qc_check_l2 *next = &walk->tables[i];
@@ -72,7 +72,7 @@ static int read_tables(struct walk *walk, struct qc_err *err)
 			continue;
 		qc_progress_step(walk->check->options->progress, i << bits, walk->count << bits);
 		r = qc_check_read(walk->check, walk->tables[i].offset, walk->l2_bytes,
-				  walk->check->geometry.cluster_bytes, &zero, err);
+				  (size_t)walk->check->geometry.cluster_bytes, &zero, err);
 		if (r == 0 && !zero)
 			r = qc_check_l2_entries(walk->check, &walk->tables[i], walk->l2_bytes, err);
 	}
@@ -84,7 +84,7 @@ static int read_tables(struct walk *walk, struct qc_err *err)
 static int grow_tables(struct walk *walk, struct qc_err *err)
 {
 	uint64_t room = walk->room ? walk->room * 2 : 1024;
-	struct qc_check_l2 *grown = reallocarray(walk->tables, room, sizeof(*grown));
+	struct qc_check_l2 *grown = reallocarray(walk->tables, (size_t)room, sizeof(*grown));
 
 	if (!grown)
 		return qc_fail_memory(err);
@@ -183,7 +183,7 @@ static int take_l1_stretch(void *context, const struct qc_stretch *stretch, stru
 		uint64_t bytes = qc_min(L1_PART_BYTES, stretch->end - at);
 		bool zero;
 
-		r = qc_check_read(walk->check, at, walk->part, bytes, &zero, err);
+		r = qc_check_read(walk->check, at, walk->part, (size_t)bytes, &zero, err);
 		for (uint64_t i = 0; i < bytes && r == 0 && !zero; i += sizeof(uint64_t)) {
 			uint64_t entry = qc_load_be64(walk->part + i);
 
@@ -267,18 +267,17 @@ static size_t list_l1_tables(struct qc_check *check, struct qc_span *spans)
 	size_t count = 0;
 
 	if (check->header.l1_entries > 0)
-		spans[count++] =
-			(struct qc_span){start, start + check->header.l1_entries * sizeof(uint64_t),
-					 qc_check_owner(check, 0)};
+		spans[count++] = (struct qc_span){
+			start, start + (uint64_t)check->header.l1_entries * sizeof(uint64_t),
+			qc_check_owner(check, 0)};
 	for (uint32_t number = 1; number <= check->snapshots.count && !check->gave_up; number++) {
 		const struct qc_snapshot *snapshot = &check->snapshots.list[number - 1];
 
 		start = snapshot->l1.byte;
 		if (snapshot_has_table(check, number))
-			spans[count++] =
-				(struct qc_span){start,
-						 start + snapshot->l1_entries * sizeof(uint64_t),
-						 qc_check_owner(check, number)};
+			spans[count++] = (struct qc_span){
+				start, start + (uint64_t)snapshot->l1_entries * sizeof(uint64_t),
+				qc_check_owner(check, number)};
 	}
 	return count;
 }
@@ -291,7 +290,7 @@ int qc_check_walk(struct qc_check *check, struct qc_err *err)
 	int r;
 
 	walk.part = malloc(L1_PART_BYTES);
-	walk.l2_bytes = malloc(check->geometry.cluster_bytes);
+	walk.l2_bytes = malloc((size_t)check->geometry.cluster_bytes);
 	if (!spans || !walk.part || !walk.l2_bytes) {
 		r = qc_fail_memory(err);
 		goto out;

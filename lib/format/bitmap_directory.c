@@ -31,7 +31,8 @@ static const char *fault_of(const struct qc_bitmap *b)
 	if (b->table_entries == 0 || b->table_entries > TABLE_ENTRIES_MAX)
 		return "impossible size of its table";
 	if (qc_host_is_none(b->table) || !qc_is_aligned(b->table.byte, 1u << QC_CLUSTER_BITS_MIN)
-	    || !qc_range_fits(b->table.byte, b->table_entries * sizeof(uint64_t), OFFSET_END))
+	    || !qc_range_fits(b->table.byte, (uint64_t)b->table_entries * sizeof(uint64_t),
+			      OFFSET_END))
 		return "impossible place of its table";
 	return NULL;
 }

@@ -222,7 +222,7 @@ int qc_header_decode(const uint8_t *bytes, size_t length, const struct qc_findin
 	r = check_magic(bytes, length, err);
 	if (r < 0)
 		return r;
-	memcpy(&disk, bytes, qc_min(length, sizeof(disk)));
+	memcpy(&disk, bytes, (size_t)qc_min(length, sizeof(disk)));
 	take_common_fields(&disk, &header);
 	if (header.version == 3 && !take_version_3_fields(&disk, length, &header))
 		return qc_fail(err, QC_E_FORMAT, "the file ends inside the header");
@@ -254,7 +254,7 @@ static void put_version_3_fields(const struct qc_header *header, struct qc_disk_
 
 void qc_header_encode(const struct qc_header *header, uint8_t *bytes)
 {
-	size_t known_bytes = qc_min(header->header_bytes, QC_HEADER_BYTES_V3);
+	size_t known_bytes = (size_t)qc_min(header->header_bytes, QC_HEADER_BYTES_V3);
 	struct qc_disk_header disk = {0};
 
 	memcpy(&disk, bytes, known_bytes);

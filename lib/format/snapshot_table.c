@@ -104,7 +104,7 @@ static void take_extra(struct qc_snapshot *s)
 
 	if (s->extra_bytes == 0)
 		return;
-	memcpy(&extra, s->extra, qc_min(s->extra_bytes, sizeof(extra)));
+	memcpy(&extra, s->extra, (size_t)qc_min(s->extra_bytes, sizeof(extra)));
 	if (s->extra_bytes >= EXTRA_END(vm_state_size))
 		s->vm_state_bytes = qc_be64_get(extra.vm_state_size);
 	if (s->extra_bytes >= EXTRA_END(disk_size)) {
@@ -244,14 +244,14 @@ static void put_extra(const struct qc_snapshot *s, uint8_t *to)
 
 	if (s->extra_bytes > 0)
 		memcpy(to, s->extra, s->extra_bytes);
-	memcpy(&extra, to, qc_min(bytes, sizeof(extra)));
+	memcpy(&extra, to, (size_t)qc_min(bytes, sizeof(extra)));
 	if (bytes >= EXTRA_END(vm_state_size))
 		extra.vm_state_size = qc_be64_make(s->vm_state_bytes);
 	if (s->has_disk_bytes)
 		extra.disk_size = qc_be64_make(s->disk_bytes);
 	if (s->has_icount)
 		extra.icount = qc_be64_make(s->icount);
-	memcpy(to, &extra, qc_min(bytes, sizeof(extra)));
+	memcpy(to, &extra, (size_t)qc_min(bytes, sizeof(extra)));
 }
 
 static void put_snapshot(const struct qc_snapshot *s, uint8_t *to)

@@ -77,7 +77,8 @@ static int load_header(struct opening *o, struct qc_err *err)
 	rc = qc_file_read(image->file, 0, image->sector0, sizeof(image->sector0), err);
 	if (rc < 0)
 		return rc;
-	rc = qc_header_decode(image->sector0, qc_min(image->file->bytes, sizeof(image->sector0)),
+	rc = qc_header_decode(image->sector0,
+			      (size_t)qc_min(image->file->bytes, sizeof(image->sector0)),
 			      o->findings, &image->header, err);
 	if (rc < 0)
 		return rc;
@@ -94,10 +95,10 @@ static int take_name(const struct qc_image *image, const uint8_t *cluster0, uint
 
 	if (length == 0 || !qc_range_fits(offset, length, image->geometry.cluster_bytes))
 		return 0;
-	name = malloc(length + 1);
+	name = malloc((size_t)length + 1);
 	if (name == NULL)
 		return qc_fail_memory(err);
-	memcpy(name, cluster0 + offset, length);
+	memcpy(name, cluster0 + offset, (size_t)length);
 	name[length] = '\0';
 	*ret = name;
 	return 0;
@@ -126,14 +127,14 @@ static int load_cluster0(struct opening *o, struct qc_err *err)
 	QC_AUTOFREE uint8_t *cluster0 = NULL;
 	int rc;
 
-	cluster0 = malloc(image->geometry.cluster_bytes);
+	cluster0 = malloc((size_t)image->geometry.cluster_bytes);
 	if (cluster0 == NULL)
 		return qc_fail_memory(err);
-	rc = qc_file_read(image->file, 0, cluster0, image->geometry.cluster_bytes, err);
+	rc = qc_file_read(image->file, 0, cluster0, (size_t)image->geometry.cluster_bytes, err);
 	if (rc < 0)
 		return rc;
 	rc = qc_extensions_decode(header, cluster0,
-				  qc_min(image->file->bytes, image->geometry.cluster_bytes),
+				  (size_t)qc_min(image->file->bytes, image->geometry.cluster_bytes),
 				  o->findings, &image->extensions, err);
 	if (rc < 0)
 		return rc;
@@ -172,8 +173,8 @@ int qc_image_load_l1(struct qc_image *image, struct qc_host table, uint64_t entr
 	    || table.byte > QC_DISK_BYTES_MAX - QC_L1_BYTES_MAX)
 		return qc_fail(err, QC_E_FORMAT, "L1 table at %#" PRIx64 " is out of place",
 			       table.byte);
-	bytes = entries * sizeof(uint64_t);
-	words = malloc(qc_max(bytes, 1));
+	bytes = (size_t)entries * sizeof(uint64_t);
+	words = malloc(bytes > 0 ? bytes : 1);
 	if (words == NULL)
 		return qc_fail_memory(err);
 	rc = qc_file_read(image->file, table.byte, words, bytes, err);
@@ -214,15 +215,16 @@ static int read_snapshot_table(const struct qc_image *image, uint8_t **ret, uint
 		if (needed > length)
 			return qc_fail(err, QC_E_FORMAT, "the snapshot table is too large");
 		free(qc_steal(&bytes));
-		bytes = malloc(length);
+		bytes = malloc((size_t)length);
 		if (bytes == NULL)
 			return qc_fail_memory(err);
-		rc = qc_file_read(image->file, header->snapshot_table.byte, bytes, length, err);
+		rc = qc_file_read(image->file, header->snapshot_table.byte, bytes, (size_t)length,
+				  err);
 		if (rc < 0)
 			return rc;
 		needed = 0;
-		rc = qc_snapshots_decode(&image->geometry, bytes, length, header->snapshots, &quiet,
-					 &ignored, &needed, err);
+		rc = qc_snapshots_decode(&image->geometry, bytes, (size_t)length, header->snapshots,
+					 &quiet, &ignored, &needed, err);
 		if (rc < 0)
 			return rc;
 		qc_snapshots_clear(&ignored);
@@ -250,7 +252,7 @@ static int decode_snapshot_table(struct opening *o, struct qc_err *err)
 	rc = read_snapshot_table(image, &bytes, &length, err);
 	if (rc < 0)
 		return rc;
-	return qc_snapshots_decode(&image->geometry, bytes, length, image->header.snapshots,
+	return qc_snapshots_decode(&image->geometry, bytes, (size_t)length, image->header.snapshots,
 				   o->findings, &image->snapshots, &needed, err);
 }
 
@@ -279,8 +281,8 @@ static int decode_bitmap_directory(struct opening *o, struct qc_err *err)
 	if (extensions->bitmap_directory.byte > QC_DISK_BYTES_MAX - QC_BITMAP_DIRECTORY_BYTES_MAX)
 		return qc_fail(err, QC_E_FORMAT, "bitmap directory at %#" PRIx64 " is out of place",
 			       extensions->bitmap_directory.byte);
-	length = extensions->bitmap_directory_bytes;
-	bytes = malloc(qc_max(length, 1));
+	length = (size_t)extensions->bitmap_directory_bytes;
+	bytes = malloc(length > 0 ? length : 1);
 	if (bytes == NULL)
 		return qc_fail_memory(err);
 	rc = qc_file_read(image->file, extensions->bitmap_directory.byte, bytes, length, err);
@@ -304,8 +306,8 @@ static int load_bitmaps(struct opening *o, struct qc_err *err)
 
 static int open_table_cache(struct qc_image *image, struct qc_err *err)
 {
-	size_t table_bytes = image->geometry.cluster_bytes;
-	size_t tables = qc_min(qc_max(TABLE_CACHE_BYTES / table_bytes, 2), 64);
+	size_t table_bytes = (size_t)image->geometry.cluster_bytes;
+	size_t tables = (size_t)qc_min(qc_max(TABLE_CACHE_BYTES / table_bytes, 2), 64);
 
 	return qc_table_cache_open(image->file, table_bytes, tables, &image->tables, err);
 }

@@ -190,7 +190,7 @@ static int make_room(uint8_t **buffer, uint64_t *room, uint64_t needed, struct q
 
 	if (needed <= *room)
 		return 0;
-	grown = realloc(*buffer, needed);
+	grown = realloc(*buffer, (size_t)needed);
 	if (grown == NULL)
 		return qc_fail_memory(err);
 	*buffer = grown;
@@ -239,12 +239,12 @@ static int decompress(struct qc_place_reader *reader, const struct qc_place *pla
 	rc = prepare(reader, place, err);
 	if (rc < 0)
 		return rc;
-	rc = qc_file_read(place->file, place->packed_host.byte, reader->packed, place->packed_bytes,
-			  err);
+	rc = qc_file_read(place->file, place->packed_host.byte, reader->packed,
+			  (size_t)place->packed_bytes, err);
 	if (rc == 0)
-		rc = qc_codec_decompress(reader->codec, reader->packed, place->packed_bytes,
-					 reader->cluster, place->packed->geometry.cluster_bytes,
-					 err);
+		rc = qc_codec_decompress(reader->codec, reader->packed, (size_t)place->packed_bytes,
+					 reader->cluster,
+					 (size_t)place->packed->geometry.cluster_bytes, err);
 	if (rc < 0)
 		return qc_err_context(err,
 				      "compressed cluster for guest offset %#" PRIx64

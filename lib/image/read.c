@@ -15,7 +15,7 @@
 static int prepare_decompressing(struct qc_image *image, struct qc_err *err)
 {
 	if (image->decompressed == NULL)
-		image->decompressed = malloc(image->geometry.cluster_bytes);
+		image->decompressed = malloc((size_t)image->geometry.cluster_bytes);
 	if (image->decompressed == NULL)
 		return qc_fail_memory(err);
 	if (image->codec == NULL)
@@ -36,15 +36,16 @@ static int decompress(struct qc_image *image, const struct qc_l2_entry *entry, s
 	rc = prepare_decompressing(image, err);
 	if (rc < 0)
 		return rc;
-	packed = malloc(entry->compressed_bytes);
+	packed = malloc((size_t)entry->compressed_bytes);
 	if (packed == NULL)
 		return qc_fail_memory(err);
 	image->decompressed_bytes = 0;
-	rc = qc_file_read(image->file, entry->host.byte, packed, entry->compressed_bytes, err);
+	rc = qc_file_read(image->file, entry->host.byte, packed, (size_t)entry->compressed_bytes,
+			  err);
 	if (rc < 0)
 		return rc;
-	rc = qc_codec_decompress(image->codec, packed, entry->compressed_bytes, image->decompressed,
-				 image->geometry.cluster_bytes, err);
+	rc = qc_codec_decompress(image->codec, packed, (size_t)entry->compressed_bytes,
+				 image->decompressed, (size_t)image->geometry.cluster_bytes, err);
 	if (rc < 0)
 		return rc;
 	image->decompressed_host = entry->host;
@@ -97,13 +98,14 @@ static int read_some(const struct qc_view *view, struct qc_guest at, void *buffe
 	rc = qc_map_layer(view, at, length, &extent, err);
 	if (rc < 0)
 		return rc;
-	*ret_bytes = extent.bytes;
+	*ret_bytes = (size_t)extent.bytes;
 	if (extent.kind != QC_EXTENT_COMPRESSED)
-		return read_extent(file, view->backing, &extent, at, buffer, extent.bytes, err);
+		return read_extent(file, view->backing, &extent, at, buffer, (size_t)extent.bytes,
+				   err);
 	rc = qc_map_entry(view, at, &entry, err);
 	if (rc < 0)
 		return rc;
-	return read_compressed(view->image, &entry, at, buffer, extent.bytes, err);
+	return read_compressed(view->image, &entry, at, buffer, (size_t)extent.bytes, err);
 }
 
 int qc_read(const struct qc_view *view, struct qc_guest at, void *buffer, size_t length,
@@ -152,7 +154,7 @@ int qc_read_entry(struct qc_image *image, const struct qc_layer *backing,
 		return read_compressed(image, entry, at, buffer, length, err);
 	while (length > 0) {
 		qc_map_cluster(g, entry, qc_in_cluster(g, at.byte), &extent);
-		bytes = qc_min(extent.bytes, length);
+		bytes = (size_t)qc_min(extent.bytes, length);
 		rc = read_extent(image->data, backing, &extent, at, to, bytes, err);
 		if (rc < 0)
 			return rc;

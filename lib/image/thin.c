@@ -29,13 +29,13 @@ static uint64_t used_in_block(const struct qc_geometry *g, const uint8_t *block,
 static int load_refcount_table(struct qc_image *image, uint64_t blocks, uint64_t **ret,
 			       struct qc_err *err)
 {
-	uint64_t *table = malloc(qc_max(blocks * sizeof(*table), 1));
+	uint64_t *table = malloc((size_t)qc_max(blocks * sizeof(*table), 1));
 	int rc;
 
 	if (table == NULL)
 		return qc_fail_memory(err);
 	rc = qc_file_read(image->file, image->header.refcount_table.byte, table,
-			  blocks * sizeof(*table), err);
+			  (size_t)(blocks * sizeof(*table)), err);
 	if (rc < 0) {
 		free(table);
 		return rc;
@@ -52,7 +52,7 @@ static int has_used_clusters(struct qc_image *image, uint64_t enough, struct qc_
 	const struct qc_geometry *g = &image->geometry;
 	uint64_t clusters = qc_clusters_for(g, image->file->bytes);
 	uint64_t table_bytes = image->header.refcount_table_clusters * g->cluster_bytes;
-	QC_AUTOFREE uint8_t *block = malloc(g->cluster_bytes);
+	QC_AUTOFREE uint8_t *block = malloc((size_t)g->cluster_bytes);
 	QC_AUTOFREE uint64_t *table = NULL;
 	uint64_t blocks, used = 0;
 	int rc;
@@ -71,7 +71,7 @@ static int has_used_clusters(struct qc_image *image, uint64_t enough, struct qc_
 			continue;
 		if (!qc_range_fits(at, g->cluster_bytes, QC_DISK_BYTES_MAX))
 			return qc_fail(err, QC_E_FORMAT, "a refcount block is out of place");
-		rc = qc_file_read(image->file, at, block, g->cluster_bytes, err);
+		rc = qc_file_read(image->file, at, block, (size_t)g->cluster_bytes, err);
 		if (rc < 0)
 			return rc;
 		used += used_in_block(g, block,

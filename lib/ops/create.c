@@ -232,8 +232,8 @@ struct writing {
 
 static int write_cluster(const struct writing *w, uint64_t cluster, struct qc_err *err)
 {
-	return qc_file_write(w->file, cluster << w->g.cluster_bits, w->cluster, w->g.cluster_bytes,
-			     err);
+	return qc_file_write(w->file, cluster << w->g.cluster_bits, w->cluster,
+			     (size_t)w->g.cluster_bytes, err);
 }
 
 static int write_header(const struct writing *w, struct qc_err *err)
@@ -242,7 +242,7 @@ static int write_header(const struct writing *w, struct qc_err *err)
 	int rc;
 
 	fill_header(w->how, &w->g, &w->l, &header);
-	memset(w->cluster, 0, w->g.cluster_bytes);
+	memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
 	rc = put_names(w->how, &w->g, &header, w->cluster, err);
 	if (rc < 0)
 		return rc;
@@ -262,7 +262,7 @@ static int write_words(const struct writing *w, uint64_t at_cluster, uint64_t cl
 	int rc;
 
 	for (uint64_t c = 0; c < clusters; c++) {
-		memset(w->cluster, 0, w->g.cluster_bytes);
+		memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
 		for (uint64_t i = 0; i < per_cluster && done < entries; i++, done++)
 			qc_store_be64(w->cluster + i * sizeof(uint64_t),
 				      ((first + done) << w->g.cluster_bits) | flags);
@@ -281,7 +281,7 @@ static int write_refcount_blocks(const struct writing *w, struct qc_err *err)
 
 	for (uint64_t b = 0; b < w->l.block_count; b++, left -= count) {
 		count = qc_min(left, w->g.refcounts_per_block);
-		memset(w->cluster, 0, w->g.cluster_bytes);
+		memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
 		for (uint64_t i = 0; i < count; i++)
 			qc_refcount_set(&w->g, w->cluster, i, 1);
 		rc = write_cluster(w, w->l.block_first + b, err);
@@ -302,7 +302,7 @@ static int write_l2_tables(const struct writing *w, struct qc_err *err)
 	int rc;
 
 	for (uint64_t t = 0; t < w->l.l2_count; t++) {
-		memset(w->cluster, 0, w->g.cluster_bytes);
+		memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
 		for (uint64_t i = 0; i < w->g.l2_entries && done < w->l.data_count; i++, done++) {
 			entry.host = qc_host_of_cluster(&w->g, w->l.data_first + done);
 			qc_l2_store(&w->g, w->cluster, i, qc_l2_encode(&w->g, &entry));
@@ -323,7 +323,7 @@ static int write_zeroes(struct qc_file *file, uint64_t offset, uint64_t length, 
 	if (zeroes == NULL)
 		return qc_fail_memory(err);
 	for (; length > 0; offset += step, length -= step) {
-		step = qc_min(length, ZERO_CHUNK_BYTES);
+		step = (size_t)qc_min(length, ZERO_CHUNK_BYTES);
 		rc = qc_file_write(file, offset, zeroes, step, err);
 		if (rc < 0)
 			return rc;
@@ -380,7 +380,7 @@ int qc_create_write(const struct qc_create *how, struct qc_file *file, struct qc
 
 	init_geometry(how, &w.g);
 	settle_layout(how, &w.g, &w.l);
-	w.cluster = malloc(w.g.cluster_bytes);
+	w.cluster = malloc((size_t)w.g.cluster_bytes);
 	if (w.cluster == NULL)
 		return qc_fail_memory(err);
 	rc = write_all(&w, err);

@@ -85,7 +85,7 @@ static bool take_jobs(struct qc_pool *pool, struct qc_pool_load **ret, size_t *r
 	load = &pool->loads[pool->next % QC_POOL_LOADS];
 	*ret = load;
 	*ret_first = load->handed_out;
-	*ret_end = qc_min(load->handed_out + pool->grain, load->count);
+	*ret_end = (size_t)qc_min(load->handed_out + pool->grain, load->count);
 	load->handed_out = *ret_end;
 	if (load->handed_out == load->count)
 		pool->next++;
@@ -207,10 +207,10 @@ void qc_pool_close(struct qc_pool *pool)
 /* Memory that is never needed is never taken: most images fill a load or two. */
 static int make_room(const struct qc_pool *pool, struct qc_pool_load *load, struct qc_err *err)
 {
-	size_t out = qc_max(LOAD_BYTES, pool->cluster_bytes);
+	size_t out = (size_t)qc_max(LOAD_BYTES, pool->cluster_bytes);
 
 	/* A descriptor can claim as much as two clusters, and begin anywhere. */
-	load->in_room = qc_max(LOAD_BYTES, 2 * pool->cluster_bytes + QC_POOL_ALIGN_BYTES);
+	load->in_room = (size_t)qc_max(LOAD_BYTES, 2 * pool->cluster_bytes + QC_POOL_ALIGN_BYTES);
 	load->jobs_max = out / pool->cluster_bytes;
 	load->in = load->in ? load->in : aligned_alloc(QC_POOL_ALIGN_BYTES, load->in_room);
 	load->out = load->out ? load->out : aligned_alloc(QC_POOL_ALIGN_BYTES, out);

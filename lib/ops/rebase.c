@@ -170,7 +170,7 @@ static struct run find_run(const struct copying *c, const struct qc_batch *b, si
 /* Decides what becomes of the run's units, whose bytes are in the buffer. */
 static void judge(struct copying *c, const struct qc_batch *b, const struct run *run)
 {
-	memset(c->kinds, QC_FILL_NOTHING, c->buffer_bytes / b->unit_bytes);
+	memset(c->kinds, QC_FILL_NOTHING, (size_t)(c->buffer_bytes / b->unit_bytes));
 	for (size_t i = run->first; i < run->end; i++) {
 		size_t from = (size_t)(b->units[i] * b->unit_bytes - run->at);
 		size_t length = (size_t)qc_min(b->unit_bytes, run->length - from);
@@ -214,7 +214,7 @@ static int keep_contents(struct qc_edit *edit, const struct qc_layer *new,
 	size_t buffer_bytes = (size_t)qc_max(RUN_BYTES, g->cluster_bytes);
 	/* Copying from a page of the file to the same place of another page is a lot faster. */
 	QC_AUTOFREE uint8_t *buffer = aligned_alloc(4096, buffer_bytes);
-	QC_AUTOFREE uint8_t *kinds = malloc(buffer_bytes / g->subcluster_bytes);
+	QC_AUTOFREE uint8_t *kinds = malloc((size_t)(buffer_bytes / g->subcluster_bytes));
 	struct copying c = {
 		.txn = edit->txn,
 		.old = edit->backing,

@@ -11,7 +11,7 @@
 
 static int make_room(void **array, size_t *room, size_t needed, size_t each, struct qc_err *err)
 {
-	size_t grown_room = qc_max(needed, *room * 2);
+	size_t grown_room = (size_t)qc_max(needed, *room * 2);
 	void *grown;
 
 	if (needed <= *room)

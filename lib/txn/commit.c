@@ -53,8 +53,9 @@ static int settle_l1(struct qc_txn *txn, struct qc_err *err)
 			qc_l1_entry_make(list[i]->new_host, list[i]->ways < 2);
 	}
 	status = qc_staged_table_add(txn, QC_JOURNAL_L1, 0, old->l1,
-				     old->l1_entries * sizeof(uint64_t),
-				     txn->header.l1_entries * sizeof(uint64_t), &table, err);
+				     (uint64_t)old->l1_entries * sizeof(uint64_t),
+				     (uint64_t)txn->header.l1_entries * sizeof(uint64_t), &table,
+				     err);
 	if (status == 0)
 		txn->header.l1 = table->new_host;
 	return status;
@@ -71,7 +72,8 @@ static int settle_snapshots(struct qc_txn *txn, struct qc_err *err)
 		struct qc_snapshot *new = &all->list[all->count - 1];
 
 		status = qc_staged_table_add(txn, QC_JOURNAL_L1, all->count, qc_host(0), 0,
-					     new->l1_entries * sizeof(uint64_t), &table, err);
+					     (uint64_t) new->l1_entries * sizeof(uint64_t), &table,
+					     err);
 		if (status < 0)
 			return status;
 		new->l1 = table->new_host;

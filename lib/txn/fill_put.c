@@ -193,7 +193,7 @@ static int write_some(struct qc_fill *fill, size_t first, size_t most, size_t *r
 	while (n < most && is_whole(g, &hole[n])
 	       && hole[n].bytes == hole->bytes + n * g->cluster_bytes)
 		n++;
-	*ret_count = qc_max(n, 1);
+	*ret_count = (size_t)qc_max(n, 1);
 	if (n > 0)
 		return qc_txn_put(txn, hole->host, hole->bytes, n * (size_t)g->cluster_bytes, err);
 	find_range(g, hole->data, &from, &to);

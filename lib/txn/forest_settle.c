@@ -55,8 +55,8 @@ int qc_forest_settle(struct qc_forest *forest, struct qc_err *err)
 		if (!root->changed)
 			continue;
 		status = qc_staged_table_add(txn, QC_JOURNAL_L1, i, snapshot->l1,
-					     snapshot->l1_entries * sizeof(uint64_t), bytes, &table,
-					     err);
+					     (uint64_t)snapshot->l1_entries * sizeof(uint64_t),
+					     bytes, &table, err);
 		if (status < 0)
 			break;
 		snapshot->l1 = table->new_host;

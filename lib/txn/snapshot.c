@@ -213,7 +213,7 @@ int qc_txn_snapshot_delete(struct qc_txn *txn, size_t index, struct qc_err *err)
 					     : qc_tree_count(txn, l1[i], false, err);
 	if (status == 0 && snapshot->l1_entries > 0)
 		status = qc_refs_drop_table(&txn->refs, snapshot->l1,
-					    snapshot->l1_entries * sizeof(uint64_t), err);
+					    (uint64_t)snapshot->l1_entries * sizeof(uint64_t), err);
 	for (uint64_t i = 0; status == 0 && i < txn->header.l1_entries; i++)
 		status = is_interrupted(txn) ? qc_fail(err, QC_E_INTERRUPTED, "interrupted")
 					     : qc_tree_settle_copied(txn, i, err);

@@ -313,8 +313,8 @@ static int settle_table(struct qc_txn *txn, size_t number, struct qc_err *err)
 	if (!marked->changed)
 		return 0;
 	status = qc_staged_table_add(txn, QC_JOURNAL_BITMAP_TABLE, number, bitmap->table,
-				     bitmap->table_entries * sizeof(uint64_t),
-				     marked->entries * sizeof(uint64_t), &table, err);
+				     (uint64_t)bitmap->table_entries * sizeof(uint64_t),
+				     (uint64_t)marked->entries * sizeof(uint64_t), &table, err);
 	if (status < 0)
 		return status;
 	bitmap->table = table->new_host;

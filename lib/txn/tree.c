@@ -240,7 +240,7 @@ static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, 
 			*ret_differ = true;
 		}
 		if (entries > 1) {
-			at += (entries - 1) * sizeof(uint64_t);
+			at += (size_t)(entries - 1) * sizeof(uint64_t);
 			continue;
 		}
 		status = settle_word(&counts, &word, err);

@@ -280,9 +280,10 @@ static int walk_l1_tables(struct walk *w, struct qc_err *err)
 		return qc_fail_memory(err);
 	for (size_t i = 0; i < count; i++)
 		all[i] = (struct extent){image->snapshots.list[i].l1.byte,
-					 image->snapshots.list[i].l1_entries * sizeof(uint64_t)};
-	all[count] =
-		(struct extent){image->header.l1.byte, image->header.l1_entries * sizeof(uint64_t)};
+					 (uint64_t)image->snapshots.list[i].l1_entries
+						 * sizeof(uint64_t)};
+	all[count] = (struct extent){image->header.l1.byte,
+				     (uint64_t)image->header.l1_entries * sizeof(uint64_t)};
 	status = walk_tables(w, all, count + 1, visit_l1, err);
 	return status < 0 ? status : flush_tables(w, err);
 }
@@ -296,7 +297,8 @@ static int walk_bitmaps(struct walk *w, struct qc_err *err)
 		return qc_fail_memory(err);
 	for (size_t i = 0; i < bitmaps->count; i++)
 		all[i] = (struct extent){bitmaps->list[i].table.byte,
-					 bitmaps->list[i].table_entries * sizeof(uint64_t)};
+					 (uint64_t)bitmaps->list[i].table_entries
+						 * sizeof(uint64_t)};
 	return walk_tables(w, all, bitmaps->count, visit_bitmap, err);
 }
 
@@ -331,7 +333,7 @@ static int walk_rest(struct walk *w, struct qc_err *err)
 
 int qc_walk_references(struct qc_image *image, const struct qc_walk_sink *sink, struct qc_err *err)
 {
-	size_t buffer_bytes = qc_max(image->geometry.cluster_bytes, READ_BYTES);
+	size_t buffer_bytes = (size_t)qc_max(image->geometry.cluster_bytes, READ_BYTES);
 	QC_AUTOFREE uint8_t *buffer = malloc(buffer_bytes);
 	struct walk w = {
 		.image = image,

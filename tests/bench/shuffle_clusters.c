@@ -34,7 +34,7 @@ static void die(const char *what)
 
 static void *allocate(uint64_t count, size_t size)
 {
-	void *memory = calloc(count, size);
+	void *memory = calloc((size_t)count, size);
 
 	if (!memory)
 		die("memory");

@@ -90,7 +90,7 @@ static bool is_code_right(const struct trial *t)
 /* The version that a number of commits leads to; a recovery writes sector 0 too. */
 static size_t version_after(const struct trial *t, size_t commits)
 {
-	return qc_min(commits, t->campaign->version_count - 1);
+	return (size_t)qc_min(commits, t->campaign->version_count - 1);
 }
 
 /* Half of a sector is beyond the one assumption; then the journal has to tell. */

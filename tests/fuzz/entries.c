@@ -47,7 +47,7 @@ static void check_refcounts(const struct qc_geometry *g, const uint8_t *bytes, s
 	uint8_t block[1 << QC_CLUSTER_BITS_MIN] = {0};
 	uint64_t counts, used, value;
 
-	length = qc_min(length, sizeof(block));
+	length = (size_t)qc_min(length, sizeof(block));
 	counts = ((uint64_t)length * 8) >> g->refcount_order;
 	memcpy(block, bytes, length);
 	used = qc_refcount_next_used(g, block, 0);

@@ -26,7 +26,7 @@ static void check_round_trip(const struct qc_header *header, const uint8_t *byte
 {
 	uint8_t again[QC_HEADER_BYTES_V3] = {0};
 
-	length = qc_min(length, qc_min(header->header_bytes, sizeof(again)));
+	length = (size_t)qc_min(length, qc_min(header->header_bytes, sizeof(again)));
 	memcpy(again, bytes, length);
 	qc_header_encode(header, again);
 	FUZZ_MUST(memcmp(again, bytes, length) == 0);
@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	struct qc_err err;
 	size_t have;
 
-	if (qc_header_decode(bytes, qc_min(length, QC_SECTOR_BYTES), &sink, &header, &err) < 0)
+	if (qc_header_decode(bytes, (size_t)qc_min(length, QC_SECTOR_BYTES), &sink, &header, &err)
+	    < 0)
 		return 0;
 	FUZZ_MUST(header.cluster_bits >= QC_CLUSTER_BITS_MIN);
 	FUZZ_MUST(header.cluster_bits <= QC_CLUSTER_BITS_MAX);
@@ -51,12 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	if (findings == 0)
 		check_round_trip(&header, bytes, length);
 	qc_header_geometry(&header, &geometry);
-	have = qc_min(length, geometry.cluster_bytes);
-	cluster0 = calloc(1, geometry.cluster_bytes);
+	have = (size_t)qc_min(length, geometry.cluster_bytes);
+	cluster0 = calloc(1, (size_t)geometry.cluster_bytes);
 	FUZZ_MUST(cluster0 != NULL);
 	memcpy(cluster0, bytes, have);
 	if (qc_extensions_decode(&header, cluster0, have, &sink, &extensions, &err) == 0) {
-		check_extensions(&extensions, cluster0, geometry.cluster_bytes);
+		check_extensions(&extensions, cluster0, (size_t)geometry.cluster_bytes);
 		qc_extensions_clear(&extensions);
 	}
 	free(cluster0);

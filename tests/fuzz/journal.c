@@ -26,7 +26,7 @@ static void put_digests(uint8_t *bytes, size_t length)
 	segment = qc_be64_get(trailer->segment_bytes);
 	if (!qc_range_fits(offset, segment, length))
 		return;
-	trailer->segment_digest = qc_be64_make(XXH64(bytes + offset, segment, 0));
+	trailer->segment_digest = qc_be64_make(XXH64(bytes + offset, (size_t)segment, 0));
 	trailer->digest = qc_be64_make(XXH64(trailer, TRAILER_BYTES - 8, 0));
 }
 

@@ -21,7 +21,7 @@ static void check_same(const struct qc_snapshot *a, const struct qc_snapshot *b)
 static void check_round_trip(const struct qc_geometry *g, const struct qc_snapshots *table)
 {
 	uint64_t bytes = qc_snapshots_encoded_bytes(table), needed = 0;
-	uint8_t *encoded = malloc(bytes + 1);
+	uint8_t *encoded = malloc((size_t)(bytes + 1));
 	unsigned int findings;
 	struct qc_finding_sink sink = fuzz_sink(&findings);
 	struct qc_snapshots again = {0};
@@ -29,8 +29,8 @@ static void check_round_trip(const struct qc_geometry *g, const struct qc_snapsh
 
 	FUZZ_MUST(encoded != NULL);
 	qc_snapshots_encode(table, encoded);
-	FUZZ_MUST(qc_snapshots_decode(g, encoded, bytes, (uint32_t)table->count, &sink, &again,
-				      &needed, &err)
+	FUZZ_MUST(qc_snapshots_decode(g, encoded, (size_t)bytes, (uint32_t)table->count, &sink,
+				      &again, &needed, &err)
 		  == 0);
 	FUZZ_MUST(needed <= bytes && again.count == table->count);
 	for (size_t i = 0; i < table->count; i++)

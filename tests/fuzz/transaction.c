@@ -76,10 +76,10 @@ static int snapshot_edit(struct qc_txn *txn, const struct edit *edit, size_t cou
 	if (count == 0)
 		return qc_fail(err, QC_E_NOT_FOUND, "no snapshot");
 	if (edit->kind == EDIT_SNAPSHOT_APPLY)
-		return qc_txn_snapshot_apply(txn, edit->at % count, err);
+		return qc_txn_snapshot_apply(txn, (size_t)(edit->at % count), err);
 	if (edit->kind == EDIT_SNAPSHOT_DELETE)
-		return qc_txn_snapshot_delete(txn, edit->at % count, err);
-	return qc_txn_snapshot_rename(txn, edit->at % count, "other", err);
+		return qc_txn_snapshot_delete(txn, (size_t)(edit->at % count), err);
+	return qc_txn_snapshot_rename(txn, (size_t)(edit->at % count), "other", err);
 }
 
 static int apply(struct qc_txn *txn, const struct edit *edit, size_t snapshots, struct qc_err *err)

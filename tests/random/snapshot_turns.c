@@ -195,7 +195,7 @@ static bool rename_one(struct snapshot_scene *s, unsigned int *slot)
 static bool refuse(struct snapshot_scene *s)
 {
 	static const char *const verbs[] = {"apply", "delete", "rename"};
-	size_t verb = rng_below(&s->scene->rng, 3);
+	size_t verb = (size_t)rng_below(&s->scene->rng, 3);
 	int status;
 
 	sparse_copy(IMAGE, BEFORE);

@@ -37,9 +37,9 @@ uint64_t builder_allocate(struct builder *b, uint64_t clusters)
 
 	if (first + clusters > b->room) {
 		b->room = 2 * (first + clusters);
-		b->bytes = builder_grow(b->bytes, b->room, cluster_bytes);
+		b->bytes = builder_grow(b->bytes, (size_t)b->room, (size_t)cluster_bytes);
 	}
-	memset(b->bytes + first * cluster_bytes, 0, clusters * cluster_bytes);
+	memset(b->bytes + first * cluster_bytes, 0, (size_t)(clusters * cluster_bytes));
 	b->clusters += clusters;
 	return first * cluster_bytes;
 }
@@ -84,7 +84,7 @@ struct builder *builder_new(const struct builder_options *options)
 	set_up_header(b);
 	l1_entries = qc_l1_entries_for(&b->geometry, b->options.disk_bytes) + b->options.l1_slack;
 	builder_must(l1_entries <= QC_L1_BYTES_MAX / 8, "the disk is too large");
-	b->l2_shared = calloc(l1_entries + 1, sizeof(*b->l2_shared));
+	b->l2_shared = calloc((size_t)(l1_entries + 1), sizeof(*b->l2_shared));
 	builder_must(b->l2_shared != NULL, "out of memory");
 	builder_allocate(b, 1);
 	b->header.l1_entries = (uint32_t)l1_entries;
@@ -121,7 +121,7 @@ static uint64_t own_l2_table(struct builder *b, uint64_t guest_cluster)
 		return old;
 	new = builder_allocate(b, 1);
 	if (old != 0)
-		memcpy(b->bytes + new, b->bytes + old, b->geometry.cluster_bytes);
+		memcpy(b->bytes + new, b->bytes + old, (size_t)b->geometry.cluster_bytes);
 	qc_store_be64(b->bytes + entry_at, new);
 	b->l2_shared[index] = false;
 	return new;
@@ -141,7 +141,7 @@ static uint64_t allocate_filled(struct builder *b, const void *bytes)
 {
 	uint64_t at = builder_allocate(b, 1);
 
-	memcpy(b->bytes + at, bytes, b->geometry.cluster_bytes);
+	memcpy(b->bytes + at, bytes, (size_t)b->geometry.cluster_bytes);
 	return at;
 }
 
@@ -192,7 +192,7 @@ void builder_zero_alloc(struct builder *b, uint64_t guest_cluster)
 		give_own_place(b, guest_cluster, &entry);
 	} else {
 		entry.host = qc_host(builder_allocate(b, 1));
-		memset(b->bytes + entry.host.byte, 0xee, b->geometry.cluster_bytes);
+		memset(b->bytes + entry.host.byte, 0xee, (size_t)b->geometry.cluster_bytes);
 	}
 	set_entry(b, guest_cluster, &entry);
 }
@@ -227,7 +227,7 @@ static size_t deflate_cluster(const void *bytes, size_t length, uint8_t *to, siz
 
 static size_t compress_cluster(const struct builder *b, const void *bytes, uint8_t *to, size_t room)
 {
-	size_t length = b->geometry.cluster_bytes;
+	size_t length = (size_t)b->geometry.cluster_bytes;
 	size_t compressed;
 
 	if (b->options.compression == QC_COMPRESSION_ZLIB)
@@ -241,7 +241,7 @@ static size_t compress_cluster(const struct builder *b, const void *bytes, uint8
 static void put_compressed(struct builder *b, uint64_t guest_cluster, const void *bytes,
 			   uint64_t at)
 {
-	size_t room = 2 * b->geometry.cluster_bytes - QC_SECTOR_BYTES;
+	size_t room = (size_t)(2 * b->geometry.cluster_bytes) - QC_SECTOR_BYTES;
 	uint8_t *compressed = builder_grow(NULL, 1, room);
 	size_t length = compress_cluster(b, bytes, compressed, room);
 	struct qc_l2_entry entry = {.compressed = true, .compressed_bytes = length};
@@ -288,7 +288,7 @@ void builder_snapshot(struct builder *b, const char *id, const char *name)
 	uint64_t copy = builder_allocate(b, qc_max(1, qc_clusters_for(&b->geometry, l1_bytes)));
 	struct qc_snapshots *all = &b->snapshots;
 
-	memcpy(b->bytes + copy, b->bytes + b->header.l1.byte, l1_bytes);
+	memcpy(b->bytes + copy, b->bytes + b->header.l1.byte, (size_t)l1_bytes);
 	memset(b->l2_shared, true, b->header.l1_entries);
 	all->list = builder_grow(all->list, all->count + 1, sizeof(*all->list));
 	all->list[all->count++] = (struct qc_snapshot){

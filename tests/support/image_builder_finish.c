@@ -182,7 +182,7 @@ static void put_refcounts(struct builder *b)
 	allocate_refcounts(b, &blocks);
 	first_block = b->header.refcount_table.byte
 		      + b->header.refcount_table_clusters * g->cluster_bytes;
-	references = calloc(b->clusters + 1, sizeof(*references));
+	references = calloc((size_t)(b->clusters + 1), sizeof(*references));
 	builder_must(references != NULL, "out of memory");
 	count_references(b, references);
 	count_run(b, references, b->header.refcount_table.byte,
@@ -254,12 +254,12 @@ void builder_finish(struct builder *b, uint8_t **ret_bytes, size_t *ret_length)
 	put_cluster_0(b);
 	b->finished = true;
 	*ret_bytes = b->bytes;
-	*ret_length = b->clusters * b->geometry.cluster_bytes;
+	*ret_length = (size_t)(b->clusters * b->geometry.cluster_bytes);
 }
 
 void builder_write_file(const struct builder *b, const char *path)
 {
-	size_t length = b->clusters * b->geometry.cluster_bytes;
+	size_t length = (size_t)(b->clusters * b->geometry.cluster_bytes);
 	FILE *file = fopen(path, "wb");
 
 	builder_must(b->finished, "the image is not finished");

@@ -32,8 +32,8 @@ static uint8_t *encoded(struct qc_bitmap *list, size_t count, uint64_t *ret_byte
 	uint8_t *bytes;
 
 	*ret_bytes = qc_bitmaps_encoded_bytes(&all);
-	bytes = malloc(*ret_bytes);
-	memset(bytes, 0xaa, *ret_bytes);
+	bytes = malloc((size_t)*ret_bytes);
+	memset(bytes, 0xaa, (size_t)*ret_bytes);
 	qc_bitmaps_encode(&all, bytes);
 	return bytes;
 }
@@ -44,7 +44,7 @@ static int decode(const uint8_t *bytes, uint64_t length, uint32_t count, struct 
 	struct qc_finding_sink sink = found_sink(found);
 	struct qc_err err;
 
-	return qc_bitmaps_decode(bytes, length, count, &sink, ret, &err);
+	return qc_bitmaps_decode(bytes, (size_t)length, count, &sink, ret, &err);
 }
 
 static void directories_round_trip_byte_for_byte(void **state)
@@ -74,7 +74,7 @@ static void directories_round_trip_byte_for_byte(void **state)
 	assert_int_equal(all.list[2].granularity_bits, 16);
 	again = encoded(all.list, all.count, &again_length);
 	assert_int_equal(again_length, length);
-	assert_memory_equal(again, bytes, length);
+	assert_memory_equal(again, bytes, (size_t)length);
 	free(again);
 	free(bytes);
 	qc_bitmaps_clear(&all);
@@ -91,9 +91,9 @@ static void a_directory_has_exactly_its_entries(void **state)
 
 	(void)state;
 	for (uint64_t part = 0; part < length; part++) {
-		uint8_t *exact = malloc(part ? part : 1);
+		uint8_t *exact = malloc((size_t)(part ? part : 1));
 
-		memcpy(exact, bytes, part);
+		memcpy(exact, bytes, (size_t)part);
 		assert_int_equal(decode(exact, part, 2, &found, &all), -QC_E_FORMAT);
 		free(exact);
 	}

@@ -406,7 +406,7 @@ static void random_bytes_are_survived(void **state)
 			random ^= random << 17;
 			f.cluster0[i] = (uint8_t)(i % 8 < 7 ? 0 : random);
 		}
-		decode_length(&f, 112 + random % 400);
+		decode_length(&f, (size_t)(112 + random % 400));
 		assert_true(f.extensions.end_offset <= CLUSTER_BYTES);
 		for (size_t i = 0; i < f.extensions.count; i++)
 			assert_true(f.extensions.list[i].offset + f.extensions.list[i].bytes

@@ -23,7 +23,7 @@
 static uint8_t *pattern(const struct builder *b, uint64_t seed)
 {
 	static uint8_t bytes[1 << 21];
-	size_t length = builder_geometry(b)->cluster_bytes;
+	size_t length = (size_t)builder_geometry(b)->cluster_bytes;
 
 	for (size_t i = 0; i < length; i++)
 		bytes[i] = (uint8_t)(seed * 7 + 1 + i / 64);
@@ -206,8 +206,8 @@ static void decoders_find_nothing_wrong(void **state)
 			    header.backing_name_bytes);
 	assert_int_equal(qc_snapshots_decode(builder_geometry(b),
 					     bytes + header.snapshot_table.byte,
-					     length - header.snapshot_table.byte, header.snapshots,
-					     &sink, &snapshots, &needed, &err),
+					     (size_t)(length - header.snapshot_table.byte),
+					     header.snapshots, &sink, &snapshots, &needed, &err),
 			 0);
 	assert_int_equal(snapshots.count, 2);
 	assert_string_equal(snapshots.list[1].name, "second");
@@ -215,8 +215,8 @@ static void decoders_find_nothing_wrong(void **state)
 			 header.snapshot_table.byte + needed - 40 - 24 - 1 - 6);
 	assert_true(extensions.has_bitmaps);
 	assert_int_equal(qc_bitmaps_decode(bytes + extensions.bitmap_directory.byte,
-					   extensions.bitmap_directory_bytes, extensions.bitmaps,
-					   &sink, &bitmaps, &err),
+					   (size_t)extensions.bitmap_directory_bytes,
+					   extensions.bitmaps, &sink, &bitmaps, &err),
 			 0);
 	assert_string_equal(bitmaps.list[0].name, "dirty");
 	assert_int_equal(found.total, 0);

@@ -122,10 +122,10 @@ static void scans_of_uniform_blocks_reach_the_end(void **state)
 
 			qc_geometry_init(&g, 3, bits, order, false, false);
 			n = g.refcounts_per_block;
-			memset(block, 0, g.cluster_bytes);
+			memset(block, 0, (size_t)g.cluster_bytes);
 			assert_int_equal(qc_refcount_next_used(&g, block, 0), n);
 			assert_int_equal(qc_refcount_next_free(&g, block, n - 1), n - 1);
-			memset(block, 0xff, g.cluster_bytes);
+			memset(block, 0xff, (size_t)g.cluster_bytes);
 			assert_int_equal(qc_refcount_next_free(&g, block, 0), n);
 			assert_int_equal(qc_refcount_next_used(&g, block, n - 1), n - 1);
 			assert_int_equal(qc_refcount_next_used(&g, block, n), n);

@@ -36,8 +36,8 @@ static uint8_t *encoded(struct qc_snapshot *list, size_t count, uint64_t *ret_by
 	uint8_t *bytes;
 
 	*ret_bytes = qc_snapshots_encoded_bytes(&all);
-	bytes = malloc(*ret_bytes);
-	memset(bytes, 0xaa, *ret_bytes);
+	bytes = malloc((size_t)*ret_bytes);
+	memset(bytes, 0xaa, (size_t)*ret_bytes);
 	qc_snapshots_encode(&all, bytes);
 	return bytes;
 }
@@ -50,7 +50,7 @@ static int decode(uint32_t version, const uint8_t *bytes, uint64_t length, uint3
 	struct qc_err err;
 
 	qc_geometry_init(&g, version, 16, 4, false, false);
-	return qc_snapshots_decode(&g, bytes, length, count, &sink, ret, ret_needed, &err);
+	return qc_snapshots_decode(&g, bytes, (size_t)length, count, &sink, ret, ret_needed, &err);
 }
 
 static void tables_round_trip_byte_for_byte(void **state)
@@ -96,7 +96,7 @@ static void tables_round_trip_byte_for_byte(void **state)
 	assert_memory_equal(all.list[2].extra + 24, extra + 24, 76);
 	again = encoded(all.list, all.count, &again_length);
 	assert_int_equal(again_length, length);
-	assert_memory_equal(bytes, again, length);
+	assert_memory_equal(bytes, again, (size_t)length);
 	free(again);
 	free(bytes);
 	qc_snapshots_clear(&all);
@@ -130,9 +130,9 @@ static void a_cut_table_asks_for_more_and_reports_nothing(void **state)
 	bytes = encoded(list, 3, &length);
 	/* The last entry ends with its name; its padding need not be there. */
 	for (uint64_t part = 0; part < length; part++) {
-		uint8_t *exact = malloc(part ? part : 1);
+		uint8_t *exact = malloc((size_t)(part ? part : 1));
 
-		memcpy(exact, bytes, part);
+		memcpy(exact, bytes, (size_t)part);
 		needed = 0;
 		assert_int_equal(decode(3, exact, part, 3, &found, &all, &needed), 0);
 		if (part < length - 1) {

@@ -64,8 +64,8 @@ static void what_is_read_through_places_is_what_the_guest_sees(void **state)
 		step = place.extent.bytes < 10007 ? place.extent.bytes : 10007;
 		if (at + step > sizeof(found))
 			step = sizeof(found) - at;
-		assert_int_equal(qc_place_read(s.reader, &place, qc_guest(at), found + at, step,
-					       &s.err),
+		assert_int_equal(qc_place_read(s.reader, &place, qc_guest(at), found + at,
+					       (size_t)step, &s.err),
 				 0);
 	}
 	assert_memory_equal(found, expected, sizeof(found));
@@ -133,10 +133,10 @@ static void a_broken_compressed_cluster_fails_with_its_place(void **state)
 	(void)state;
 	open_scene(&s);
 	place = place_at(&s, 4 * CLUSTER + 9);
-	bytes = malloc(place.packed_bytes);
-	memset(bytes, 0xff, place.packed_bytes);
+	bytes = malloc((size_t)place.packed_bytes);
+	memset(bytes, 0xff, (size_t)place.packed_bytes);
 	assert_int_equal(qc_file_write(place.file, place.packed_host.byte, bytes,
-				       place.packed_bytes, &s.err),
+				       (size_t)place.packed_bytes, &s.err),
 			 0);
 	assert_int_equal(qc_place_read(s.reader, &place, place.guest, bytes, 1, &s.err),
 			 -QC_E_FORMAT);

@@ -90,7 +90,7 @@ static inline void model_resize(struct file_model *model, struct qc_file *file, 
 
 	assert_int_equal(qc_file_resize(file, bytes, &err), 0);
 	if (bytes < model->length)
-		memset(model->bytes + bytes, 0, model->length - bytes);
+		memset(model->bytes + bytes, 0, (size_t)(model->length - bytes));
 	model->length = bytes;
 }
 

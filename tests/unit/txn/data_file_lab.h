@@ -50,7 +50,8 @@ static inline void build_image(struct lab *lab)
 	o.incompatible = QC_INCOMPAT_DATA_FILE;
 	o.autoclear = lab->mode->raw ? QC_AUTOCLEAR_DATA_RAW : 0;
 	lab->cluster = (size_t)1 << o.cluster_bits;
-	lab->disk_bytes = o.disk_bytes = (CLUSTERS - 1) * lab->cluster + 1024;
+	lab->disk_bytes = (CLUSTERS - 1) * lab->cluster + 1024;
+	o.disk_bytes = lab->disk_bytes;
 	o.l1_slack = 1;
 	b = builder_new(&o);
 	builder_extension(b, QC_EXTENSION_DATA_FILE, "data", 4);

@@ -226,7 +226,7 @@ static void what_snapshots_share_with_other_parts_becomes_one_cluster(void **sta
 		rig_open(&r, image, length, NULL);
 		assert_sound(r.mem);
 		rig_again(&r, false);
-		rig_must(&r, expand_in_windows(&r, UINT64_MAX, qc_max(windows[i], 2)));
+		rig_must(&r, expand_in_windows(&r, UINT64_MAX, (size_t)qc_max(windows[i], 2)));
 		rig_commit(&r);
 		assert_sound(r.mem);
 		assert_int_equal(r.report.clusters_allocated, 1);

@@ -288,6 +288,7 @@ void qc_recover_resolve(struct qc_recover_plan *plan, bool finish)
 	if (plan->state != QC_RECOVER_DOUBTFUL)
 		return;
 	plan->state = finish ? QC_RECOVER_TORN_TO_NEW : QC_RECOVER_STALE;
+	plan->decided = true;
 	set_redo(plan);
 }
 
@@ -367,7 +368,8 @@ int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, s
 
 	if (plan->state == QC_RECOVER_CLEAN || qc_recover_is_stuck(plan))
 		return 0;
-	if (has_features(plan->sector0)
+	/* What is doubtful makes sense, and so does the other side: there the marks are no obstacle. */
+	if (!plan->decided && has_features(plan->sector0)
 	    && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features)) & marks) != 0)
 		return qc_fail(err, QC_E_FORMAT,
 			       "the image is marked dirty or corrupt; it must be repaired first");

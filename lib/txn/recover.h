@@ -41,6 +41,7 @@ struct qc_recover_plan {
 	enum qc_recover_state state;
 	struct qc_journal journal;	  /* unless clean */
 	uint8_t sector0[QC_SECTOR_BYTES]; /* as it was found; likewise */
+	bool decided;			  /* qc_recover_resolve() */
 	bool redo;			  /* bytes are to be written to the data file; see redo.h */
 	struct qc_file *data; /* which is for the caller to open and lock for writing, if so */
 };

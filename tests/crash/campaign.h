@@ -21,7 +21,7 @@ struct tally {
 	uint64_t resumed; /* written to after the crash, ours and qemu-io's */
 	uint64_t again;	  /* the same was done again */
 	uint64_t faults;
-	uint64_t torn_headers, torn_doubtful, torn_refused, false_journals;
+	uint64_t torn_headers, torn_doubtful, false_journals;
 	uint64_t referee;		      /* by qemu-img check and compare */
 	uint64_t torn, leaked, corrupt, lost; /* what must stay 0 */
 	uint64_t disagreed;		      /* between fast judge, slow judge and recovery */

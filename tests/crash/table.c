@@ -49,9 +49,8 @@ static void print_total(const struct row *total, double seconds)
 	       " put through the same again, and %" PRIu64 " shown to QEMU.\n",
 	       t->full, t->recovered, t->resumed, t->again, t->referee);
 	printf("Of the torn headers %" PRIu64
-	       " make sense as they are, and were finished on request; "
-	       "%" PRIu64 " of damaged images were refused.\n",
-	       t->torn_doubtful, t->torn_refused);
+	       " make sense as they are, and were finished on request.\n",
+	       t->torn_doubtful);
 }
 
 void table_print(const struct row *rows, double seconds)

@@ -98,7 +98,7 @@ static const char *finish(struct qc_file *file, struct crash_log *log)
 	struct qc_err err;
 
 	if (!is_doubtful(watched, &plan))
-		why = "a torn header makes sense and is not in doubt";
+		why = "a torn header is neither settled nor in doubt";
 	else if (qc_recover_apply(watched, &plan, &err) < 0 || log->count > 0)
 		why = "a doubtful header is not left alone";
 	qc_recover_resolve(&plan, true);
@@ -174,7 +174,30 @@ static bool crash_again(void *context, struct state *s, const struct crash_spec 
 	return !again->why;
 }
 
-/* An image that is to be repaired is recovered with it, or refused as it is. */
+/* What a repair refused is as it was, and a person is to decide: the repair is finished. */
+static const char *judge_refused(struct tally *t, const struct state *s,
+				 const struct image_bytes *after)
+{
+	struct crash_log log = {0};
+	struct buffer_file file;
+	struct content content;
+	const char *why;
+
+	if (after->size != s->size || memcmp(after->bytes, s->bytes, (size_t)s->size) != 0)
+		return "a torn header is not repaired, and something changed";
+	t->torn_doubtful++;
+	buffer_file_init(&file);
+	buffer_file_set(&file, s->bytes, s->size);
+	why = finish(&file.base, &log);
+	content_of(&file.base, &content);
+	if (!why && !content_is_same(&content, &s->versions[1].content))
+		why = "a torn header is finished to something else";
+	crash_log_clear(&log);
+	buffer_file_clear(&file);
+	return why;
+}
+
+/* An image that is to be repaired is recovered with it, or refused. */
 static void repair_state(struct again *again, const struct state *s)
 {
 	struct tally *t = again->campaign->tally;
@@ -193,11 +216,8 @@ static void repair_state(struct again *again, const struct state *s)
 	content_of(&file.base, &content);
 	if (status == 0 && !content_is_same(&content, &s->versions[1].content))
 		again->why = "a torn header is repaired to something else";
-	if (status < 0) {
-		t->torn_refused++;
-		if (after.size != s->size || memcmp(after.bytes, s->bytes, (size_t)s->size) != 0)
-			again->why = "a torn header is not repaired, and something changed";
-	}
+	if (status < 0)
+		again->why = judge_refused(t, s, &after);
 	image_bytes_clear(&after);
 }
 

@@ -6,6 +6,7 @@
 #include "format/l1_entry.h"
 #include "format/l2_entry.h"
 #include "format/refcount_entry.h"
+#include "io/file_posix.h"
 #include "unit/txn/fixture.h"
 
 struct places {
@@ -92,6 +93,18 @@ static inline void put_word(struct qc_file *file, uint64_t at, uint64_t value)
 }
 
 /* A rig on an image that the guard's memory or its rules are not made for. */
+/* A sparse file of those bytes, for places that memory does not reach where a pointer has 32 bits. */
+static inline struct qc_file *far_file(const uint8_t *bytes, size_t length)
+{
+	struct qc_file *file;
+	struct qc_err err;
+
+	if (qc_file_posix_temporary(&file, &err) < 0
+	    || qc_file_write(file, 0, bytes, length, &err) < 0)
+		fail_msg("%s", err.text);
+	return file;
+}
+
 static inline void rig_begin_bare(struct rig *r, struct qc_file *mem)
 {
 	struct qc_txn_options options = {0};

@@ -172,15 +172,14 @@ static void defect_04_nor_at_2_gib(void **state)
 	memset(bytes + block, 0, 1 << 16);
 	for (uint64_t i = 0; i < 32768; i++)
 		bytes[block + i * 2 + 1] = 1;
-	rig_open(&r, bytes, length, NULL);
-	rig_again(&r, false);
+	rig_begin_bare(&r, far_file(bytes, length));
 	rig_write(&r, 0, filled(8), 2 << 16);
 	rig_commit(&r);
 	assert_true((l2_word(r.mem, 0) & QC_L2_OFFSET_MASK) >= UINT64_C(2) << 30);
 	assert_sound_but(r.mem, 32768 - used);
 	assert_guest(r.mem, 0, filled(8), 2 << 16);
 	assert_guest(r.mem, 2 << 16, filled(2), 1 << 16);
-	rig_close(&r);
+	qc_file_close(r.mem);
 	builder_free(b);
 }
 
@@ -291,7 +290,7 @@ static void defect_14_cluster_numbers_keep_their_high_bits(void **state)
 	builder_data(b, 0, filled(0x77));
 	builder_data(b, 1, filled(0x78));
 	builder_finish(b, &bytes, &length);
-	assert_int_equal(qc_file_mem_open(bytes, length, &file, &r.err), 0);
+	file = far_file(bytes, length);
 	rig_must(&r, qc_file_write(file, at, filled(0x99), 512, &r.err));
 	put_word(file, builder_l2_entry_at(b, 0), at | QC_L2_COPIED);
 	table = qc_align_up(length, 512);

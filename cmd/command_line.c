@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/suggest.h"
 #include "io/sandbox.h"
 
 enum {
@@ -121,6 +123,72 @@ static error_t parse_one(int key, char *value, struct argp_state *state)
 	}
 }
 
+/* --- misspelt options --- */
+
+/* As getopt takes it: whole, or any start of it. */
+static const struct argp_option *find_long(const struct parse *parse, const char *word,
+					   size_t length)
+{
+	const struct argp_option *found = NULL;
+
+	for (const struct argp_option *o = parse->options; o->key || o->doc; o++) {
+		if (!o->name || strncmp(o->name, word, length) != 0)
+			continue;
+		found = o;
+		if (o->name[length] == '\0')
+			break;
+	}
+	return found;
+}
+
+/* Whether the next word is the value of an option in this one, as in "-qb base". */
+static bool letters_take_next(const struct parse *parse, const char *letters)
+{
+	for (; *letters; letters++)
+		for (const struct argp_option *o = parse->options; o->key || o->doc; o++)
+			if (o->key == *letters && o->arg)
+				return letters[1] == '\0';
+	return false;
+}
+
+static bool refuse(struct parse *parse, const char *word, size_t length)
+{
+	struct suggestion suggestion;
+
+	suggestion_init(&suggestion, word, length);
+	for (const struct argp_option *o = parse->options; o->key || o->doc; o++)
+		if (o->name)
+			suggestion_offer(&suggestion, o->name);
+	if (!suggestion.name)
+		return false;
+	parse->line->status = command_usage(parse->line->name,
+					    "unrecognized option '--%.*s'; did you mean '--%s'?",
+					    (int)length, word, suggestion.name);
+	return true;
+}
+
+/* getopt says what is wrong itself, but not what may have been meant. Values are not options. */
+static bool refuse_misspelt(struct parse *parse, int argc, char **argv)
+{
+	const struct argp_option *option;
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		size_t length = argv[i][0] == '-' ? strcspn(argv[i], "=") : 0;
+
+		if (length <= 2 || argv[i][1] != '-') {
+			i += length > 1 && letters_take_next(parse, argv[i] + 1);
+			continue;
+		}
+		option = find_long(parse, argv[i] + 2, length - 2);
+		if (!option)
+			return refuse(parse, argv[i] + 2, length - 2);
+		i += option->arg && !argv[i][length];
+	}
+	return false;
+}
+
+/* --- the whole --- */
+
 /* argp explains an option letter's value at length below every list that has one; we do not. */
 static char *filter_help(int key, const char *text, void *input)
 {
@@ -144,6 +212,8 @@ bool command_line_parse(const struct command_syntax *syntax, int argc, char **ar
 				     .common.chain = QC_CHAIN_ANY,
 				     .status = EXIT_USAGE};
 	list_options(&parse);
+	if (refuse_misspelt(&parse, argc, argv))
+		return false;
 	error = argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP | ARGP_NO_EXIT, NULL,
 			   &parse);
 	if (error == HELP_SHOWN)

@@ -8,6 +8,7 @@
 #include "cmd/command.h"
 #include "cmd/interrupt.h"
 #include "cmd/progress.h"
+#include "cmd/suggest.h"
 #include "io/sandbox.h"
 
 /* In the order of the manual: look, then change, then mend. */
@@ -62,6 +63,19 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+static int refuse_command(const char *word)
+{
+	struct suggestion suggestion;
+
+	suggestion_init(&suggestion, word, strlen(word));
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		suggestion_offer(&suggestion, commands[i].name);
+	if (suggestion.name)
+		return command_usage("qcowtool", "unknown command '%s'; did you mean '%s'?", word,
+				     suggestion.name);
+	return command_usage("qcowtool", "unknown command '%s'; try 'qcowtool --help'", word);
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
 	static char name[64]; /* for the handler of a signal that comes late */
@@ -85,8 +99,7 @@ static int run(int argc, char **argv, const struct command **ret_command)
 				     argv[1]);
 	*ret_command = find_command(argv[1]);
 	if (!*ret_command)
-		return command_usage("qcowtool", "unknown command '%s'; try 'qcowtool --help'",
-				     argv[1]);
+		return refuse_command(argv[1]);
 	return run_command(*ret_command, argc - 1, argv + 1);
 }
 

@@ -135,6 +135,27 @@ static void a_wrong_use_is_one_line_and_status_64(void **state)
 	is_wrong_use("a --chain=all", "qcowtool try: --chain: 'all' is not none, dir or any\n");
 }
 
+static void a_misspelt_option_is_told_what_it_may_have_been(void **state)
+{
+	(void)state;
+	is_wrong_use(
+		"a --comprses",
+		"qcowtool try: unrecognized option '--comprses'; did you mean '--compress'?\n");
+	is_wrong_use("--ouptut=json a",
+		     "qcowtool try: unrecognized option '--ouptut'; did you mean '--output'?\n");
+	is_wrong_use("a --xyzzy", "qcowtool try: unrecognized option '--xyzzy'\n");
+}
+
+static void what_is_a_value_is_no_misspelt_option(void **state)
+{
+	(void)state;
+	assert_true(parse("--at --comprses a"));
+	assert_true(parse("-ca --comprses a"));
+	assert_true(parse("a -- --comprses"));
+	assert_true(parse("--compr a"));
+	assert_true(parse("--compr --at=5 - a"));
+}
+
 static void common_options_that_are_not_accepted_do_not_exist(void **state)
 {
 	(void)state;
@@ -161,6 +182,8 @@ int main(void)
 		cmocka_unit_test(nothing_given_means_the_defaults),
 		cmocka_unit_test(choices_are_taken),
 		cmocka_unit_test(a_wrong_use_is_one_line_and_status_64),
+		cmocka_unit_test(a_misspelt_option_is_told_what_it_may_have_been),
+		cmocka_unit_test(what_is_a_value_is_no_misspelt_option),
 		cmocka_unit_test(common_options_that_are_not_accepted_do_not_exist),
 		cmocka_unit_test(only_a_lost_outcome_is_status_4),
 	};

@@ -13,6 +13,7 @@
 #include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
 #include "cmd/new_file.h"
+#include "cmd/progress.h"
 #include "cmd/size.h"
 #include "image/chain.h"
 
@@ -68,7 +69,8 @@ static const struct command_syntax syntax = {
 	.doc = "Makes a new image of SIZE, or of the size of its backing file.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_QUIET | COMMON_NO_SYNC | COMMON_FORCE_SHARE | COMMON_NO_SANDBOX,
+	.accepts = COMMON_QUIET | COMMON_PROGRESS | COMMON_NO_SYNC | COMMON_FORCE_SHARE
+		   | COMMON_NO_SANDBOX,
 };
 
 /* The line that qemu-img prints, for those who read it. */
@@ -259,14 +261,20 @@ int cmd_create(int argc, char **argv)
 {
 	struct create_line c = {0};
 	struct command_line line;
+	struct progress progress;
 	struct qc_err err;
+	int rc;
 
 	create_options_init(&c.options);
 	if (!command_line_parse(&syntax, argc, argv, &c, &line))
 		return line.status;
 	if (settle_arguments(&c, &line, &err) < 0)
 		return command_usage(line.name, "%s", err.text);
-	if (create(&c, &line, &err) < 0) {
+	progress_init(&progress, &line, line.argument[0]);
+	c.options.how.progress = &progress.base;
+	rc = create(&c, &line, &err);
+	progress_end(&progress);
+	if (rc < 0) {
 		free(c.options.data_file);
 		return command_fail(line.name, line.argument[0], &err);
 	}

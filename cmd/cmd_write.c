@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
-#include "base/cleanup.h"
 #include "cmd/command.h"
 #include "cmd/command_line.h"
 #include "cmd/edit_past.h"
@@ -13,12 +11,10 @@
 #include "cmd/interrupt.h"
 #include "cmd/lock_down.h"
 #include "cmd/patches.h"
-#include "format/limits.h"
+#include "cmd/patches_apply.h"
+#include "cmd/progress.h"
 #include "io/file_posix.h"
 #include "ops/edit.h"
-
-#define COPY_BYTES ((uint64_t)1 << QC_CLUSTER_BITS_MAX)
-#define DISK_UNIT 512 /* a disk's size is a multiple of it; qemu-img rounds down what is not */
 
 enum {
 	KEY_WORD = 0x100, /* + enum patch_word */
@@ -82,8 +78,8 @@ static const struct command_syntax syntax = {
 	       "none; a source moves the offset behind itself.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_TRUST_REFCOUNTS | COMMON_NO_SANDBOX,
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_PROGRESS | COMMON_CHAIN | COMMON_DRY_RUN
+		   | COMMON_NO_SYNC | COMMON_TRUST_REFCOUNTS | COMMON_NO_SANDBOX,
 };
 
 static int collect(const struct write_options *o, struct patches *ret, struct qc_err *err)
@@ -106,111 +102,11 @@ static int collect(const struct write_options *o, struct patches *ret, struct qc
 	return status;
 }
 
-/* --- applying --- */
-
-static int expect(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
-{
-	QC_AUTOFREE uint8_t *now = malloc((size_t)patch->length + 1);
-	int status;
-
-	if (!now)
-		return qc_fail_memory(err);
-	status = qc_txn_read(txn, qc_guest(patch->at), now, (size_t)patch->length, err);
-	for (size_t i = 0; status == 0 && i < patch->length; i++)
-		if (now[i] != patch->bytes[i])
-			status = qc_fail(err, QC_E_MISMATCH,
-					 "expected 0x%02x at offset 0x%" PRIx64 ", found 0x%02x",
-					 patch->bytes[i], patch->at + i, now[i]);
-	return status;
-}
-
-/* The next chunk of a long patch: it ends where the largest clusters do, so none is cut in two. */
-static size_t next_chunk(const struct patch *patch, uint64_t done)
-{
-	return (size_t)qc_min(COPY_BYTES - (patch->at + done) % COPY_BYTES, patch->length - done);
-}
-
-static int write_fill(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
-{
-	size_t most = (size_t)qc_min(patch->length, COPY_BYTES), now;
-	QC_AUTOFREE uint8_t *bytes = malloc(most + 1);
-	int status = 0;
-
-	if (!bytes)
-		return qc_fail_memory(err);
-	memset(bytes, patch->fill, most);
-	for (uint64_t done = 0; status == 0 && done < patch->length; done += now) {
-		now = next_chunk(patch, done);
-		status = qc_txn_write(txn, qc_guest(patch->at + done), bytes, now, err);
-	}
-	return status;
-}
-
-static int write_file(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
-{
-	QC_AUTOFREE uint8_t *bytes = malloc(COPY_BYTES);
-	size_t now;
-	int status = 0;
-
-	if (!bytes)
-		return qc_fail_memory(err);
-	for (uint64_t done = 0; status == 0 && done < patch->length; done += now) {
-		now = next_chunk(patch, done);
-		status = qc_file_read(patch->file, done, bytes, now, err);
-		if (status < 0)
-			return qc_err_context(err, "%s", patch->path);
-		status = qc_txn_write(txn, qc_guest(patch->at + done), bytes, now, err);
-	}
-	return status;
-}
-
-static int apply_one(struct qc_txn *txn, const struct patch *patch, struct qc_err *err)
-{
-	struct qc_guest at = qc_guest(patch->at);
-
-	switch (patch->word) {
-	case PATCH_FILE:
-		return write_file(txn, patch, err);
-	case PATCH_FILL:
-		return write_fill(txn, patch, err);
-	case PATCH_ZERO:
-		return qc_txn_zero(txn, at, patch->length, err);
-	case PATCH_DISCARD:
-		return qc_txn_discard(txn, at, patch->length, err);
-	case PATCH_EXPECT:
-		return 0;
-	default:
-		return qc_txn_write(txn, at, patch->bytes, (size_t)patch->length, err);
-	}
-}
-
-static int fail_too_long(const struct qc_txn *txn, const struct patches *patches,
-			 struct qc_err *err)
-{
-	return qc_fail(err, QC_E_RANGE,
-		       "the patches end at offset %" PRIu64 ", past the end of the disk (%" PRIu64
-		       " bytes); --grow makes it longer",
-		       patches->end, qc_txn_disk_bytes(txn));
-}
-
-static int apply(struct qc_txn *txn, const struct patches *patches, bool grow, struct qc_err *err)
-{
-	int status = 0;
-
-	for (size_t i = 0; status == 0 && i < patches->count; i++)
-		if (patches->list[i].word == PATCH_EXPECT)
-			status = expect(txn, &patches->list[i], err);
-	if (status == 0 && patches->end > qc_txn_disk_bytes(txn))
-		status = grow ? qc_txn_grow(txn, qc_align_up(patches->end, DISK_UNIT), err)
-			      : fail_too_long(txn, patches, err);
-	for (size_t i = 0; status == 0 && i < patches->count; i++)
-		status = apply_one(txn, &patches->list[i], err);
-	return status;
-}
+/* --- the edit --- */
 
 static int edit(const char *path, const struct patches *patches, const struct write_options *o,
-		const struct common_options *common, struct qc_txn_report *ret,
-		struct qc_edit_past *ret_past, struct qc_err *err)
+		const struct common_options *common, struct qc_progress *progress,
+		struct qc_txn_report *ret, struct qc_edit_past *ret_past, struct qc_err *err)
 {
 	struct qc_edit_options how = {
 		.txn =
@@ -231,7 +127,7 @@ static int edit(const char *path, const struct patches *patches, const struct wr
 	if ((status = qc_edit_open(path, &how, &edit, err)) < 0)
 		return status;
 	*ret_past = edit->past;
-	if ((status = apply(edit->txn, patches, o->grow, err)) == 0)
+	if ((status = patches_apply(edit->txn, patches, o->grow, progress, err)) == 0)
 		status = qc_edit_commit(edit, ret, err);
 	qc_edit_close(edit);
 	return status;
@@ -270,6 +166,7 @@ static int run(const struct command_line *line, const struct write_options *o,
 	const char *path = line->argument[0];
 	struct qc_edit_past past = {.recovered = QC_RECOVER_CLEAN};
 	struct qc_txn_report report;
+	struct progress progress;
 	struct qc_err err;
 	int status;
 
@@ -277,7 +174,9 @@ static int run(const struct command_line *line, const struct write_options *o,
 	if ((status = collect(o, patches, &err)) < 0)
 		return status == -QC_E_ARGUMENT ? command_usage(line->name, "%s", err.text)
 						: command_fail(line->name, NULL, &err);
-	status = edit(path, patches, o, common, &report, &past, &err);
+	progress_init(&progress, line, path);
+	status = edit(path, patches, o, common, &progress.base, &report, &past, &err);
+	progress_end(&progress);
 	edit_past_say(line, path, &past);
 	if (status < 0)
 		return command_fail(line->name, path, &err);

@@ -27,7 +27,7 @@ _qcowtool_table() {
 		create write rebase snapshot-cow decompress check recover: --no-sync
 		write rebase snapshot-cow decompress: --trust-refcounts
 		check: -r --repair= --deep
-		read hash compare check rebase decompress: -p --progress
+		read hash compare create write check rebase decompress: -p --progress
 		read hash compare decompress check: -j --jobs=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: -h --help
 	END

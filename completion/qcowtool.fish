@@ -102,7 +102,7 @@ complete -c qcowtool -n '__qcowtool_is create write rebase snapshot-cow decompre
 complete -c qcowtool -n '__qcowtool_is write rebase snapshot-cow decompress' -l trust-refcounts -d 'Skip the walk over all tables'
 complete -c qcowtool -n '__qcowtool_is check' -s r -l repair -x -a 'leaks all' -d 'Repair what is found'
 complete -c qcowtool -n '__qcowtool_is check' -l deep -d 'Decompress every compressed cluster'
-complete -c qcowtool -n '__qcowtool_is read hash compare check rebase decompress' -s p -l progress -d 'Show progress even without a terminal'
+complete -c qcowtool -n '__qcowtool_is read hash compare create write check rebase decompress' -s p -l progress -d 'Show progress even without a terminal'
 complete -c qcowtool -n '__qcowtool_is read hash compare decompress check' -s j -l jobs -x -d 'How many threads'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare create write rebase snapshot-cow decompress check recover' -s h -l help -d 'Show the options'
 

@@ -314,7 +314,8 @@ static int write_l2_tables(const struct writing *w, struct qc_err *err)
 	return 0;
 }
 
-static int write_zeroes(struct qc_file *file, uint64_t offset, uint64_t length, struct qc_err *err)
+static int write_zeroes(const struct qc_create *how, struct qc_file *file, uint64_t offset,
+			uint64_t length, struct qc_err *err)
 {
 	QC_AUTOFREE uint8_t *zeroes = calloc(1, ZERO_CHUNK_BYTES);
 	size_t step;
@@ -322,12 +323,14 @@ static int write_zeroes(struct qc_file *file, uint64_t offset, uint64_t length, 
 
 	if (zeroes == NULL)
 		return qc_fail_memory(err);
-	for (; length > 0; offset += step, length -= step) {
-		step = (size_t)qc_min(length, ZERO_CHUNK_BYTES);
-		rc = qc_file_write(file, offset, zeroes, step, err);
+	for (uint64_t done = 0; done < length; done += step) {
+		qc_progress_step(how->progress, done, length);
+		step = (size_t)qc_min(length - done, ZERO_CHUNK_BYTES);
+		rc = qc_file_write(file, offset + done, zeroes, step, err);
 		if (rc < 0)
 			return rc;
 	}
+	qc_progress_step(how->progress, length, length);
 	return 0;
 }
 
@@ -339,7 +342,7 @@ static int make_data(const struct qc_create *how, struct qc_file *file, uint64_t
 	if (length == 0)
 		return 0;
 	if (how->preallocation == QC_PREALLOCATION_FULL)
-		return write_zeroes(file, offset, length, err);
+		return write_zeroes(how, file, offset, length, err);
 	rc = qc_file_resize(file, offset + length, err);
 	if (rc < 0 || how->preallocation != QC_PREALLOCATION_FALLOC)
 		return rc;

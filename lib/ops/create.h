@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/progress.h"
 #include "format/features.h"
 #include "io/file.h"
 
@@ -29,6 +30,7 @@ struct qc_create {
 	const char *backing_format;
 	const char *data_file_name; /* NULL: guest clusters lie in the image */
 	bool data_file_raw; /* the data file is a raw image; needs at least its metadata preallocated */
+	struct qc_progress *progress; /* NULL or: bytes of data, where all of it is written */
 };
 
 /* Whether such an image can be: QC_E_ARGUMENT, with the reason, if it cannot. */

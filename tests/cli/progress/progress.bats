@@ -147,3 +147,33 @@ comes_up() { # FILE WORDS
 	is_clean a.qcow2
 	[[ $before == "$(sha a.qcow2)" ]]
 }
+
+@test "write and create end with a line at 100 % when they are asked" {
+	local rate='[0-9.]+ [KMGT]?i?B/s$'
+	qcowtool create -p -o preallocation=full a.qcow2 8M
+	[[ $status == 0 && $stderr =~ ^qcowtool\ create:\ a.qcow2:\ 100.0\ %,\ 8\ MiB\ of\ 8\ MiB,\ $rate ]] ||
+		complain "no such line"
+	head -c 1M /dev/urandom >part
+	qcowtool write --progress a.qcow2 --at=0 --file=part --fill=7:2M --zero=1M
+	[[ $status == 0 && $stderr =~ ^qcowtool\ write:\ a.qcow2:\ 100.0\ %,\ 3\ MiB\ of\ 3\ MiB,\ $rate ]] ||
+		complain "no such line"
+	# Those that succeed here say nothing on stderr.
+	succeeds write -q --progress a.qcow2 --at=0 --file=part
+	succeeds write a.qcow2 --at=0 --file=part
+	fails 1 write --progress a.qcow2 --at=0 --expect=ff --file=part
+	one_error_line write
+}
+
+@test "a long write tells how far it is, and leaves nothing when it is interrupted" {
+	succeeds create -q a.qcow2 1T
+	begin write a.qcow2 --at=0 --fill=7:64G
+	sleep 1
+	kill -USR1 "$pid"
+	comes_up lines " left"
+	grep -qE '^qcowtool write: a.qcow2: [0-9]+\.[0-9] %, [0-9.]+ [KMGT]?i?B of 64 GiB, [0-9.]+ [KMGT]?i?B/s, [0-9:]+ left$' lines
+	kill -INT "$pid"
+	ends 1
+	[[ $(tail -n 1 lines) == "qcowtool write: a.qcow2: interrupted: nothing has been changed" ]]
+	[[ $(stat -c %s a.qcow2) -lt 1048576 ]] || complain "not cut back"
+	is_clean a.qcow2
+}

@@ -79,6 +79,12 @@ struct qc_check_options {
 
 	/* For repairs: nothing of the refcount structures is believed, as if there were none. */
 	bool without_refcounts;
+
+	/*
+	 * For repairs: entries without data, whose cluster is not aligned, refer to nothing, as the
+	 * repair clears them. Only those of the active state; snapshots' tables are not changed.
+	 */
+	bool without_idle;
 };
 
 struct qc_check_result {

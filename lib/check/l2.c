@@ -179,6 +179,19 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	return r;
 }
 
+/*
+ * Whether the entry has no data, and the cluster that it sets aside is not aligned: a repair clears it,
+ * and no guest loses anything.
+ */
+static bool is_idle(const struct qc_geometry *g, struct qc_l2_words words)
+{
+	bool has_data = g->extended_l2 ? (uint32_t)words.bitmap != 0
+				       : (words.entry & QC_L2_ZERO) == 0;
+
+	return (words.entry & QC_L2_COMPRESSED) == 0 && !has_data
+	       && !qc_is_aligned(words.entry & QC_L2_OFFSET_MASK, g->cluster_bytes);
+}
+
 /* An entry with a host cluster that is not part of a run. */
 static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words words,
 			  struct qc_err *err)
@@ -189,6 +202,8 @@ static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words wo
 	uint64_t offset = words.entry & QC_L2_OFFSET_MASK;
 	bool has_data = g->extended_l2 ? (uint32_t)words.bitmap != 0
 				       : (words.entry & QC_L2_ZERO) == 0;
+	bool idle = is_idle(g, words);
+	uint64_t weight = t->l2->weight;
 	int r = 0;
 
 	if ((words.bitmap >> 32) & words.bitmap)
@@ -198,21 +213,24 @@ static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words wo
 				"allocation bitmap",
 				offset);
 	if (!qc_is_aligned(offset, g->cluster_bytes))
-		qc_check_report(check, QC_FINDING_L2_UNALIGNED, t->l2->weight, qc_host(offset),
-				&place,
+		qc_check_report(check,
+				idle ? QC_FINDING_L2_UNALIGNED_ZERO : QC_FINDING_L2_UNALIGNED,
+				weight, qc_host(offset), &place,
 				"offset=%" PRIx64 ": %s cluster is not properly aligned; L2 entry "
 				"corrupted",
 				offset, has_data ? "data" : "preallocated");
 	add_allocated(t, offset, 1);
 	qc_check_claim_for(check, has_data ? QC_CLAIM_DATA : QC_CLAIM_ZERO, t->l2->active > 0);
-	if (!g->external_data)
-		r = qc_check_count(check, offset, g->cluster_bytes, t->l2->weight, &place, err);
+	if (idle && check->options->without_idle)
+		weight -= t->l2->mendable;
+	if (!g->external_data && weight > 0)
+		r = qc_check_count(check, offset, g->cluster_bytes, weight, &place, err);
 	if (r == 0 && t->l2->copied_weight > 0)
 		r = check_copied_one(t, index, words.entry, err);
 	return r;
 }
 
-static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words, struct qc_err *err)
+static int take_words(struct table *t, uint64_t index, struct qc_l2_words words, struct qc_err *err)
 {
 	const struct qc_geometry *g = &t->check->geometry;
 	uint64_t offset = words.entry & QC_L2_OFFSET_MASK;
@@ -240,6 +258,18 @@ static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words,
 				qc_host(t->l2->offset + index * g->l2_entry_bytes), &place,
 				"unallocated cluster has non-zero subcluster allocation map");
 	return 0;
+}
+
+static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words, struct qc_err *err)
+{
+	uint64_t *lasting = &t->check->result.lasting;
+	uint64_t before = *lasting;
+	int r = take_words(t, index, words, err);
+
+	/* All that is wrong with such an entry goes with it, where a repair can get at it. */
+	if (is_idle(&t->check->geometry, words))
+		*lasting -= (*lasting - before) / t->l2->weight * t->l2->mendable;
+	return r;
 }
 
 #define AT_ONCE 8u /* entries; a cache line */

@@ -56,6 +56,7 @@ static void merge_tables(struct walk *walk)
 		last->weight += next->weight;
 		last->active += next->active;
 		last->copied_weight += next->copied_weight;
+		last->mendable += next->mendable;
 	}
 	walk->count = merged + 1;
 }
@@ -171,6 +172,9 @@ static int take_l1_entry(struct walk *walk, const struct qc_stretch *stretch, ui
 	if (table.active && !check->subject)
 		r = check_copied(check, table.l1_index, entry, &place, &known, err);
 	table.copied_weight = known ? table.active : 0;
+	if ((entry & QC_L1_RESERVED) == 0 && qc_is_aligned(table.offset, g->cluster_bytes)
+	    && table.offset < check->file->bytes)
+		table.mendable = table.active;
 	return r < 0 ? r : add_table(walk, &table, err);
 }
 

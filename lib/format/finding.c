@@ -64,6 +64,8 @@ static const struct qc_finding_kind kinds[] = {
 	KIND(L1_UNALIGNED, CORRUPTION, "l1-unaligned", "an L2 table is not aligned to a cluster"),
 	KIND(L2_RESERVED, CORRUPTION, "l2-reserved", "reserved bits are set in an L2 entry"),
 	KIND(L2_UNALIGNED, CORRUPTION, "l2-unaligned", "a cluster is not aligned"),
+	KIND(L2_UNALIGNED_ZERO, CORRUPTION, "l2-unaligned-zero",
+	     "a cluster without data, set aside for writes, is not aligned"),
 	KIND(L2_ZERO_IN_V2, CORRUPTION, "l2-zero-in-v2",
 	     "a zero cluster in an image of version 2, which has none"),
 	KIND(L2_COMPRESSED_EXTERNAL, CORRUPTION, "l2-compressed-external",

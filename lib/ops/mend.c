@@ -55,6 +55,7 @@ static int mend_counts(struct repair *repair, struct qc_err *err)
 {
 	const struct qc_check_options how = {.mismatch = take_mismatch,
 					     .context = repair,
+					     .without_idle = !repair->leaks_only,
 					     .without_refcounts = repair->anew};
 	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_txn *txn = repair->txn;

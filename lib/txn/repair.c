@@ -55,6 +55,8 @@ int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err)
 		if (txn->options.stop && *txn->options.stop)
 			status = qc_fail(err, QC_E_INTERRUPTED, "interrupted");
 		else
+			status = qc_tree_clear_idle(txn, i, err);
+		if (status == 0)
 			status = qc_tree_settle_copied(txn, i, err);
 	}
 	return qc_txn_result(txn, status);

@@ -29,7 +29,9 @@ int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, st
 int qc_txn_repair_keep(struct qc_txn *txn, struct qc_err *err);
 
 /*
- * To be called once after all counts: every COPIED flag of the active tables becomes what the counts say. Entries that make no sense stay as they are.
+ * To be called once after all counts, which must not include references from the entries that are cleared
+ * here: those of the active tables that hold no data and set aside a cluster that is not aligned. Every
+ * COPIED flag there becomes what the counts say. Entries that make no sense otherwise stay as they are.
  */
 int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err);
 

@@ -252,6 +252,49 @@ static int settle_entries(struct qc_txn *txn, uint8_t *table, bool *ret_differ, 
 	return status;
 }
 
+/* The table gets a new place; the one that it had is given up. */
+static int change_table(struct qc_txn *txn, struct qc_block *block, struct qc_host old,
+			struct qc_err *err)
+{
+	if (!qc_stage_change(&txn->l2, block))
+		return 0;
+	txn->l1_changed = true;
+	return count_table(txn, old, false, err);
+}
+
+/* The same in a table in memory; tells whether there was any. */
+static bool clear_entries(const struct qc_geometry *g, uint8_t *table)
+{
+	bool any = false;
+
+	for (size_t at = 0; at < g->cluster_bytes; at += g->l2_entry_bytes) {
+		uint64_t word = qc_load_be64(table + at);
+		bool has_data = g->extended_l2 ? (uint32_t)qc_load_be64(table + at + 8) != 0
+					       : (word & QC_L2_ZERO) == 0;
+
+		if ((word & QC_L2_COMPRESSED) || has_data
+		    || qc_in_cluster(g, word & QC_L2_OFFSET_MASK) == 0)
+			continue;
+		qc_store_be64(table + at, g->extended_l2 ? 0 : QC_L2_ZERO);
+		any = true;
+	}
+	return any;
+}
+
+int qc_tree_clear_idle(struct qc_txn *txn, uint64_t index, struct qc_err *err)
+{
+	struct qc_block *block;
+	struct qc_host table;
+	int status;
+
+	if ((status = table_of(txn, txn->image->l1[index], &table, err)) < 0
+	    || qc_host_is_none(table)
+	    || (status = qc_stage_get(&txn->l2, index, table, &block, err)) < 0)
+		return status;
+	return clear_entries(txn->geometry, block->bytes) ? change_table(txn, block, table, err)
+							  : 0;
+}
+
 int qc_tree_settle_copied(struct qc_txn *txn, uint64_t index, struct qc_err *err)
 {
 	uint64_t entry = txn->image->l1[index], settled = entry;
@@ -266,11 +309,8 @@ int qc_tree_settle_copied(struct qc_txn *txn, uint64_t index, struct qc_err *err
 	if ((status = qc_stage_get(&txn->l2, index, table, &block, err)) < 0
 	    || (status = settle_entries(txn, block->bytes, &differ, err)) < 0)
 		return status;
-	if (differ) {
-		qc_stage_change(&txn->l2, block);
-		txn->l1_changed = true;
-		return count_table(txn, table, false, err);
-	}
+	if (differ)
+		return change_table(txn, block, table, err);
 	status = settle_word(&counts, &settled, err);
 	if (settled != entry) {
 		txn->image->l1[index] = settled;

@@ -34,5 +34,11 @@ int qc_tree_share(struct qc_txn *txn, uint64_t index, struct qc_err *err);
  */
 int qc_tree_adopt(struct qc_txn *txn, uint64_t index, uint64_t entry, struct qc_err *err);
 
+/*
+ * For repairs: clears the entries below active L1 entry `index` that hold no data and set aside a
+ * cluster that is not aligned; they read as before. References to what they set aside are not dropped.
+ */
+int qc_tree_clear_idle(struct qc_txn *txn, uint64_t index, struct qc_err *err);
+
 /* Sets the flags of active L1 entry `index`, and of the L2 table below it, as the refcounts are now. */
 int qc_tree_settle_copied(struct qc_txn *txn, uint64_t index, struct qc_err *err);

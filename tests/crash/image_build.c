@@ -190,6 +190,10 @@ static void damage(struct site *s, uint64_t size)
 		flip_flag(s, builder_l1_entry_at(s->b, 0));
 		flip_flag(s, builder_l2_entry_at(s->b, 5));
 		break;
+	case DAMAGE_ENTRY: /* past the end of the disk, as all that is on it has to be read */
+		builder_poke64(s->b, builder_l2_entry_at(s->b, s->kind->clusters + 1),
+			       (builder_host_of(s->b, 5) + 512) | QC_L2_COPIED | QC_L2_ZERO);
+		break;
 	case DAMAGE_BLOCKS:
 		builder_poke64(s->b, builder_refcount_table_entry_at(s->b, 0), 0x1234);
 		break;

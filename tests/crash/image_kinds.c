@@ -59,6 +59,7 @@ const struct image_kind image_kinds[] = {
 	{"flags-4k", 3, 12, 4, 40, .snapshots = 0, .skip = 6, .damage = DAMAGE_FLAGS},
 	{"flags-five-4k", 3, 12, 4, 40, .snapshots = 5, .skip = 6, .damage = DAMAGE_FLAGS},
 	{"flags-v2-64k", 2, 16, 4, 8, .snapshots = 2, .skip = 6, .damage = DAMAGE_FLAGS},
+	{"entry-4k", 3, 12, 4, 40, .snapshots = 0, .skip = 6, .damage = DAMAGE_ENTRY},
 	{"marks-512", 3, 9, 4, 96, .snapshots = 1, .skip = 6, .damage = DAMAGE_MARKS},
 	{"marks-4k", 3, 12, 4, 40, .snapshots = 0, .skip = 6, .damage = DAMAGE_MARKS},
 	{"marks-five-4k", 3, 12, 4, 40, .snapshots = 5, .skip = 6, .damage = DAMAGE_MARKS},

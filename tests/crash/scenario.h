@@ -18,6 +18,7 @@ enum damage {
 	DAMAGE_COUNTS, /* that too, and used ones have a count that is too low or too high */
 	DAMAGE_FLAGS,  /* COPIED flags do not say what the counts do */
 	DAMAGE_MARKS,  /* the header says dirty and corrupt, and there are leaks */
+	DAMAGE_ENTRY,  /* an entry sets aside a cluster that is none */
 	DAMAGE_BLOCKS, /* the refcount table leads nowhere */
 };
 

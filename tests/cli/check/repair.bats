@@ -134,6 +134,29 @@ break_counts() { # IMAGE
 	change image.qcow2 "read -P 7 0 512k"
 }
 
+# The L2 table is the fifth cluster; a cluster set aside for zeroes is to lie 512 bytes further on.
+put_out_of_line() { # IMAGE OFFSET-OF-ENTRY
+	poke "$1" $(($2 + 6)) '\2'
+	! "$QCOWTOOL" check -q "$1" 2>/dev/null
+}
+
+@test "clusters without data that are not aligned: cleared where QEMU's repair clears them" {
+	local options entry
+	for options in cluster_size=64k,8 cluster_size=64k,extended_l2=on,16; do
+		entry=$((0x40000 + ${options##*,}))
+		create image.qcow2 "${options%,*}"
+		change image.qcow2 "write -P 7 0 64k" "write -P 8 64k 128k" "write -z 64k 64k"
+		put_out_of_line image.qcow2 "$entry"
+		cp image.qcow2 theirs.qcow2
+		qemu-img check -q -f qcow2 -r all theirs.qcow2 2>/dev/null || true
+		qemu-img check -q -f qcow2 theirs.qcow2
+		repairs -r all image.qcow2
+		qemu-img check -q -f qcow2 image.qcow2
+		qemu-img compare -q image.qcow2 theirs.qcow2
+		change image.qcow2 "read -P 7 0 64k" "read -P 0 64k 64k" "read -P 8 128k 64k"
+	done
+}
+
 @test "-n changes no byte and says what would be" {
 	create image.qcow2 cluster_size=64k
 	populate image.qcow2

@@ -78,6 +78,11 @@ static void l2_unaligned(struct builder *b)
 	poke_l2(b, 1, 512);
 }
 
+static void l2_unaligned_zero(struct builder *b)
+{
+	poke_l2(b, 1, 512 | QC_L2_ZERO);
+}
+
 static void compressed_bitmap(struct builder *b)
 {
 	builder_poke64(b, builder_l2_entry_at(b, 8) + 8, 1);

@@ -50,6 +50,8 @@ static const struct damaged cases[] = {
 	{"L2 reserved", ONE(QC_FINDING_L2_RESERVED), .damage = l2_reserved},
 	{"L2 unaligned", TWO(QC_FINDING_L2_UNALIGNED, QC_FINDING_REFCOUNT_TOO_LOW),
 	 .damage = l2_unaligned},
+	{"L2 unaligned zero", TWO(QC_FINDING_L2_UNALIGNED_ZERO, QC_FINDING_REFCOUNT_TOO_LOW),
+	 .damage = l2_unaligned_zero},
 	{"compressed bitmap", TWO(QC_FINDING_L2_COMPRESSED_BITMAP, QC_FINDING_CLUSTER_LEAKED),
 	 .damage = compressed_bitmap, .extended = true},
 	{"bitmap both", ONE(QC_FINDING_L2_BITMAP_BOTH), .damage = bitmap_both, .extended = true},

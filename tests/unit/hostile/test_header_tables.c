@@ -16,7 +16,7 @@ static const struct hostile cases[] = {
 	{.name = "L1 size 4194304",
 	 .edits = {HEADER(l1_size, 0x400000)},
 	 .found =
-		 "reference-past-end copied-l2-table l1-reserved l1-unaligned l2-reserved l2-unaligned",
+		 "reference-past-end copied-l2-table l1-reserved l1-unaligned l2-reserved l2-unaligned l2-unaligned-zero",
 	 .write = "see qcowtool check"},
 	{.name = "L1 size 4194305",
 	 .edits = {HEADER(l1_size, 0x400001)},
@@ -77,7 +77,7 @@ static const struct hostile cases[] = {
 	 .write = "see qcowtool check"},
 	{.name = "L1 table on l2",
 	 .edits = {HEADER_TO(l1_table_offset, ANCHOR_L2, 0)},
-	 .found = "cluster-leaked reference-past-end l2-reserved l2-unaligned",
+	 .found = "cluster-leaked reference-past-end l2-reserved l2-unaligned l2-unaligned-zero",
 	 .read = "L2 entry for guest offset 0x8000 (host offset",
 	 .write = "see qcowtool check"},
 	{.name = "L1 table on guest",

@@ -184,7 +184,7 @@ static const struct hostile cases[] = {
 	 .with = WITH_SNAPSHOT,
 	 .edits = {SET(PLACE_SNAPSHOT, 0, 8, 32, 0x400000)},
 	 .found =
-		 "refcount-too-low reference-past-end copied-compressed l1-reserved l1-unaligned l2-reserved l2-unaligned refcount-block-shared",
+		 "refcount-too-low reference-past-end copied-compressed l1-reserved l1-unaligned l2-reserved l2-unaligned l2-unaligned-zero refcount-block-shared",
 	 .write = "see qcowtool check"},
 	{.name = "its L1 table of 4194305 entries",
 	 .with = WITH_SNAPSHOT,
@@ -311,7 +311,8 @@ static const struct hostile cases[] = {
 	{.name = "its L1 entry unaligned",
 	 .with = WITH_SNAPSHOT,
 	 .edits = {OR(PLACE_SNAPSHOT_L1, 0, 0, 64, 512)},
-	 .found = "cluster-leaked reference-past-end l1-unaligned l2-reserved l2-unaligned",
+	 .found =
+		 "cluster-leaked reference-past-end l1-unaligned l2-reserved l2-unaligned l2-unaligned-zero",
 	 .read = "L1 entry 0x3200 for guest offset 0 makes no sense (L2",
 	 .write = "see qcowtool check"},
 	{.name = "its L1 entry on its own table",

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte_order.h"
+#include "format/disk_layout.h"
+#include "format/l1_entry.h"
 #include "format/l2_entry.h"
 #include "io/file_mem.h"
 #include "ops/repair.h"
@@ -21,6 +24,7 @@ static void count_finding(void *context, const struct qc_finding *finding)
 
 struct repaired {
 	struct qc_repair_report report;
+	uint8_t *bytes;		    /* the file now; test_free() */
 	unsigned int before, after; /* findings */
 	bool same;		    /* not one byte of the file differs */
 };
@@ -38,6 +42,8 @@ static struct repaired repair(const uint8_t *bytes, size_t length,
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(qc_file_mem_open(NULL, 0, &files.scratch[i], &err), 0);
 	assert_int_equal(qc_repair_file(&files, options, &before, &after, &ret.report, &err), 0);
+	ret.bytes = test_malloc((size_t)files.image->bytes);
+	memcpy(ret.bytes, qc_file_mem_bytes(files.image), (size_t)files.image->bytes);
 	ret.same = files.image->bytes == length
 		   && memcmp(qc_file_mem_bytes(files.image), bytes, length) == 0;
 	for (int i = 0; i < 2; i++)
@@ -68,91 +74,189 @@ static struct builder *damaged(bool hopeless, uint8_t **ret_bytes, size_t *ret_l
 	return b;
 }
 
-static void all_is_repaired_and_checked_again(void **state)
-{
-	const struct qc_repair_options options = {0};
-	struct repaired repaired;
+/* One image, and what came of its last repair. */
+struct lab {
+	struct builder *b;
 	uint8_t *bytes;
 	size_t length;
-	struct builder *b = damaged(false, &bytes, &length);
+	struct repaired repaired;
+};
+
+static const struct repaired *lab_repair(struct lab *lab, const struct qc_repair_options *options)
+{
+	test_free(lab->repaired.bytes);
+	lab->repaired = repair(lab->bytes, lab->length, options);
+	return &lab->repaired;
+}
+
+static struct lab lab_damaged(bool hopeless)
+{
+	struct lab lab = {.repaired.bytes = test_malloc(1)};
+
+	lab.b = damaged(hopeless, &lab.bytes, &lab.length);
+	return lab;
+}
+
+static void lab_clear(struct lab *lab)
+{
+	test_free(lab->repaired.bytes);
+	builder_free(lab->b);
+}
+
+static const struct qc_repair_options repair_all = {0};
+static const struct qc_repair_options repair_leaks = {.leaks_only = true};
+
+static void all_is_repaired_and_checked_again(void **state)
+{
+	struct lab lab = lab_damaged(false);
+	const struct repaired *repaired = lab_repair(&lab, &repair_all);
 
 	(void)state;
-	repaired = repair(bytes, length, &options);
-	assert_true(repaired.report.changed);
-	assert_false(repaired.same);
-	assert_true(repaired.report.found.corruptions >= 2);
-	assert_int_equal(repaired.report.after.corruptions, 0);
-	assert_int_equal(repaired.report.after.leaks, 0);
-	assert_true(repaired.before >= 3);
-	assert_int_equal(repaired.after, 0);
-	builder_free(b);
+	assert_true(repaired->report.changed);
+	assert_false(repaired->same);
+	assert_true(repaired->report.found.corruptions >= 2);
+	assert_int_equal(repaired->report.after.corruptions, 0);
+	assert_int_equal(repaired->report.after.leaks, 0);
+	assert_true(repaired->before >= 3);
+	assert_int_equal(repaired->after, 0);
+	lab_clear(&lab);
 }
 
 static void a_dry_run_says_the_same_and_changes_no_byte(void **state)
 {
-	const struct qc_repair_options options = {0}, dry = {.dry_run = true};
-	struct repaired wet, said;
-	uint8_t *bytes;
-	size_t length;
-	struct builder *b = damaged(false, &bytes, &length);
+	const struct qc_repair_options dry = {.dry_run = true};
+	struct lab lab = lab_damaged(false);
+	struct qc_repair_report wet = lab_repair(&lab, &repair_all)->report;
+	const struct repaired *said = lab_repair(&lab, &dry);
 
 	(void)state;
-	wet = repair(bytes, length, &options);
-	said = repair(bytes, length, &dry);
-	assert_true(said.same);
-	assert_memory_equal(&wet.report.found, &said.report.found, sizeof(wet.report.found));
-	assert_memory_equal(&wet.report.after, &said.report.after, sizeof(wet.report.after));
-	builder_free(b);
+	assert_true(said->same);
+	assert_memory_equal(&wet.found, &said->report.found, sizeof(wet.found));
+	assert_memory_equal(&wet.after, &said->report.after, sizeof(wet.after));
+	lab_clear(&lab);
 }
 
 static void leaks_alone_are_repaired_if_that_is_what_was_asked_for(void **state)
 {
-	const struct qc_repair_options options = {.leaks_only = true};
-	struct repaired repaired;
-	uint8_t *bytes;
-	size_t length;
-	struct builder *b = damaged(false, &bytes, &length);
+	struct lab lab = lab_damaged(false);
+	const struct repaired *repaired = lab_repair(&lab, &repair_leaks);
 
 	(void)state;
-	repaired = repair(bytes, length, &options);
-	assert_true(repaired.report.found.leaks > 0);
-	assert_int_equal(repaired.report.after.leaks, 0);
-	assert_true(repaired.report.after.corruptions > 0);
-	builder_free(b);
+	assert_true(repaired->report.found.leaks > 0);
+	assert_int_equal(repaired->report.after.leaks, 0);
+	assert_true(repaired->report.after.corruptions > 0);
+	lab_clear(&lab);
 }
 
 /* What nothing refers to may be what the broken entry led to. */
 static void beside_what_cannot_be_repaired_nothing_is_given_up(void **state)
 {
-	const struct qc_repair_options options = {0};
-	struct repaired repaired;
-	uint8_t *bytes;
-	size_t length;
-	struct builder *b = damaged(true, &bytes, &length);
+	struct lab lab = lab_damaged(true);
+	const struct repaired *repaired = lab_repair(&lab, &repair_all);
 
 	(void)state;
-	repaired = repair(bytes, length, &options);
-	assert_true(repaired.report.changed);
-	assert_int_equal(repaired.report.after.corruptions, 1);
-	assert_int_equal(repaired.report.after.leaks, repaired.report.found.leaks);
-	builder_free(b);
+	assert_true(repaired->report.changed);
+	assert_int_equal(repaired->report.after.corruptions, 1);
+	assert_int_equal(repaired->report.after.leaks, repaired->report.found.leaks);
+	lab_clear(&lab);
 }
 
 static void a_sound_image_stays_as_it_is(void **state)
 {
-	const struct qc_repair_options options = {0};
-	struct builder *b = builder_new(NULL);
-	struct repaired repaired;
-	uint8_t *bytes;
-	size_t length;
+	struct lab lab = {.b = builder_new(NULL), .repaired.bytes = test_malloc(1)};
+	const struct repaired *repaired;
 
 	(void)state;
-	builder_finish(b, &bytes, &length);
-	repaired = repair(bytes, length, &options);
-	assert_false(repaired.report.changed);
-	assert_true(repaired.same);
-	assert_int_equal(repaired.before + repaired.after, 0);
-	builder_free(b);
+	builder_finish(lab.b, &lab.bytes, &lab.length);
+	repaired = lab_repair(&lab, &repair_all);
+	assert_false(repaired->report.changed);
+	assert_true(repaired->same);
+	assert_int_equal(repaired->before + repaired->after, 0);
+	lab_clear(&lab);
+}
+
+/* --- entries without data, whose cluster is not aligned --- */
+
+static struct lab lab_idle(bool extended, bool snapshot, uint64_t unaligned)
+{
+	static uint8_t cluster[65536];
+	struct builder_options options = builder_defaults();
+	struct lab lab = {.repaired.bytes = test_malloc(1)};
+	uint64_t at;
+
+	options.extended_l2 = extended;
+	lab.b = builder_new(&options);
+	memset(cluster, 0x5a, sizeof(cluster));
+	builder_data(lab.b, 0, cluster);
+	if (extended)
+		builder_subclusters(lab.b, 1, cluster, 0, 0xff00);
+	else
+		builder_zero_alloc(lab.b, 1);
+	if (snapshot)
+		builder_snapshot(lab.b, "1", "s");
+	builder_finish(lab.b, &lab.bytes, &lab.length);
+	at = builder_l2_entry_at(lab.b, 1);
+	builder_poke64(lab.b, at, builder_peek64(lab.b, at) + unaligned);
+	return lab;
+}
+
+static uint64_t word_at(const uint8_t *bytes, uint64_t at)
+{
+	return qc_load_be64(bytes + at);
+}
+
+/* The words of the entry of guest cluster 1 after the repair, wherever the table is now. */
+static const uint8_t *entry_now(const struct lab *lab)
+{
+	const uint8_t *bytes = lab->repaired.bytes;
+	uint64_t l1 = word_at(bytes, offsetof(struct qc_disk_header, l1_table_offset));
+
+	return bytes + (word_at(bytes, l1) & QC_L1_OFFSET_MASK)
+	       + builder_geometry(lab->b)->l2_entry_bytes;
+}
+
+static void an_unaligned_cluster_without_data_is_given_up(void **state)
+{
+	static const uint64_t unaligned[] = {512, 0x8000, UINT64_C(1) << 40 | 512, 512 | 2};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(unaligned) / sizeof(unaligned[0]); i++) {
+		bool extended = i % 2 != 0;
+		struct lab lab = lab_idle(extended, false, unaligned[i / 2]);
+		const struct repaired *repaired = lab_repair(&lab, &repair_all);
+
+		assert_true(repaired->report.found.corruptions > 0);
+		assert_int_equal(repaired->report.found.lasting, 0);
+		assert_int_equal(repaired->report.after.corruptions, 0);
+		assert_int_equal(repaired->report.after.leaks, 0);
+		assert_int_equal(word_at(entry_now(&lab), 0), extended ? 0 : QC_L2_ZERO);
+		if (extended)
+			assert_int_equal(word_at(entry_now(&lab), 8), UINT64_C(0xff00) << 32);
+		lab_clear(&lab);
+	}
+}
+
+static void a_repair_of_leaks_leaves_it_as_it_is(void **state)
+{
+	struct lab lab = lab_idle(false, false, 512);
+
+	(void)state;
+	assert_true(lab_repair(&lab, &repair_leaks)->same);
+	lab_clear(&lab);
+}
+
+/* The disk gets a table of its own; what the snapshot's says stays wrong, and is counted. */
+static void it_stays_in_a_snapshot(void **state)
+{
+	struct lab lab = lab_idle(false, true, 512);
+	const struct repaired *repaired = lab_repair(&lab, &repair_all);
+
+	(void)state;
+	assert_int_equal(repaired->report.found.lasting, 1);
+	assert_int_equal(repaired->report.after.corruptions, 1);
+	assert_int_equal(repaired->report.after.lasting, 1);
+	assert_int_equal(word_at(entry_now(&lab), 0), QC_L2_ZERO);
+	lab_clear(&lab);
 }
 
 int main(void)
@@ -163,6 +267,9 @@ int main(void)
 		cmocka_unit_test(leaks_alone_are_repaired_if_that_is_what_was_asked_for),
 		cmocka_unit_test(beside_what_cannot_be_repaired_nothing_is_given_up),
 		cmocka_unit_test(a_sound_image_stays_as_it_is),
+		cmocka_unit_test(an_unaligned_cluster_without_data_is_given_up),
+		cmocka_unit_test(a_repair_of_leaks_leaves_it_as_it_is),
+		cmocka_unit_test(it_stays_in_a_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

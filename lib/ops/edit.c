@@ -51,6 +51,12 @@ static int recover(struct qc_edit *edit, struct qc_file *file, const char *path,
 		return qc_fail(err, QC_E_FORMAT, "%s; see qcowtool recover",
 			       qc_recover_state_text(plan.state));
 	status = qc_edit_data_open_for_redo(&edit->data, &how, file, &plan, err);
+	if (status == -QC_E_POLICY
+	    && options->no_backing) /* nobody can ask this edit for another policy */
+		return qc_fail(
+			err, QC_E_POLICY,
+			"an interrupted transaction has to be finished in the data file first;"
+			" run qcowtool recover");
 	if (status == 0)
 		status = qc_recover_apply(file, &plan, err);
 	if (status == -QC_E_FORMAT && options->txn.repair)

@@ -71,6 +71,22 @@ is_new() {
 	is_new
 }
 
+@test "what opens no data file waits for recovery and changes nothing" {
+	break_off
+	qcowtool check disk.qcow2
+	[[ $status == 0 && $stderr == *"a transaction was interrupted; \`qcowtool recover\` finishes"* ]]
+	for words in "check -r leaks" "check -r all" decompress; do
+		# shellcheck disable=SC2086  # words
+		unchanged disk.qcow2 unchanged data.raw fails 1 $words disk.qcow2
+		says "has to be finished in the data file first; run qcowtool recover"
+	done
+	succeeds recover disk.qcow2
+	is_new
+	qcowtool check -r all disk.qcow2
+	[[ $status == 0 ]]
+	is_new
+}
+
 @test "the policy for references holds for recovery" {
 	break_off
 	mkdir images

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # What `./dev bench` runs: the same work by qcowtool and by QEMU's tools, in turns, one table.
 #
-#	bash bench.sh [--quick]
+#	bash bench.sh [--quick] [--markdown]
 #
-# --quick takes small images and one run; its figures mean nothing, it proves that all of this works.
+# --markdown prints the table as docs/PERFORMANCE.md has it. --quick takes small images and one run; its figures mean nothing, it proves that all of this works.
 # BENCH_RUNS is the number of runs of each side, BENCH_FOLDER where the images go (6 GiB at most),
 # BENCH_TREE a folder of real files for the rows that need some.
 set -euo pipefail
@@ -13,14 +13,22 @@ programs=${BENCH_PROGRAMS:-$(dirname "$QCOWTOOL")/../tests}
 measure=$(realpath "$programs/measure")
 shuffle=$(realpath "$programs/shuffle_clusters")
 
-if [[ ${1:-} == --quick ]]; then
-	runs=${BENCH_RUNS:-1} disk=1G allocated=256M patches=200 metadata=4G shuffled=1G data=8 tree=16
-elif [[ $# == 0 ]]; then
-	runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=512 tree=2048
-else
-	echo "usage: bench.sh [--quick]" >&2
-	exit 64
-fi
+runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=512 tree=2048
+header='%-47s %10s %10s %8s %9s %9s\n' line='%-47s %10.1f %10.1f %8.2f %9.1f %9.1f\n'
+for word; do
+	case $word in
+	--quick)
+		runs=${BENCH_RUNS:-1} disk=1G allocated=256M patches=200 metadata=4G shuffled=1G data=8 tree=16
+		;;
+	--markdown)
+		header='| %s | %s | %s | %s | %s | %s |\n' line='| %s | %.1f | %.1f | %.2f | %.1f | %.1f |\n'
+		;;
+	*)
+		echo "usage: bench.sh [--quick] [--markdown]" >&2
+		exit 64
+		;;
+	esac
+done
 
 work=$(mktemp -d "$(realpath "${BENCH_FOLDER:-.}")/bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -58,16 +66,22 @@ most() { # FIELD FILE
 }
 
 print_header() {
-	printf '%-47s %10s %10s %8s %9s %9s\n' operation 'ours' 'QEMU' 'QEMU/' 'ours' 'QEMU' \
-		'' 'ms' 'ms' 'ours' 'peak MiB' 'peak MiB'
+	# shellcheck disable=SC2059
+	if [[ $header == '|'* ]]; then
+		echo
+		printf "$header" operation 'ours, ms' 'QEMU, ms' 'QEMU/ours' 'ours, peak MiB' 'QEMU, peak MiB' \
+			--- ---: ---: ---: ---: ---:
+	else
+		printf "$header" operation 'ours' 'QEMU' 'QEMU/' 'ours' 'QEMU' \
+			'' 'ms' 'ms' 'ours' 'peak MiB' 'peak MiB'
+	fi
 }
 
 print_row() { # ROW
-	awk -v row="$1" -v a="$(median 1 "$1.ours")" -v b="$(median 1 "$1.theirs")" \
+	awk -v name="$1" -v format="$line" -v a="$(median 1 "$1.ours")" -v b="$(median 1 "$1.theirs")" \
 		-v c="$(most 2 "$1.ours")" -v d="$(most 2 "$1.theirs")" 'BEGIN {
-		gsub(/_/, " ", row)
-		printf "%-47s %10.1f %10.1f %8.2f %9.1f %9.1f\n", row, a / 1000, b / 1000,
-			b / a, c / 1024, d / 1024
+		gsub(/_/, " ", name)
+		printf format, name, a / 1000, b / 1000, b / a, c / 1024, d / 1024
 	}'
 }
 

@@ -13,6 +13,16 @@ load ../../support/cli
 	[[ -z $(ls images) ]] || complain "expected an empty folder"
 }
 
+@test "as Markdown it is one table" {
+	mkdir images
+	run --separate-stderr env BENCH_FOLDER=images bash "$BATS_TEST_DIRNAME/../../bench/bench.sh" --quick --markdown
+	[[ $status == 0 && -z $stderr ]] || complain "bench.sh --quick --markdown"
+	table=$(tail -n +3 <<<"$output")
+	[[ $table == '| operation | ours, ms | QEMU, ms | QEMU/ours |'*$'\n| --- | ---: | ---: |'* ]] || complain "no table"
+	malformed=$(tail -n +3 <<<"$table" | grep -vE '^\| [a-z][^|]*[a-z)]( \| [0-9]+\.[0-9]+){5} \|$' || true)
+	[[ -z $malformed ]] || complain "rows without five figures:" "$malformed"
+}
+
 @test "the benchmark notices a command that fails" {
 	mkdir images
 	run --separate-stderr env BENCH_FOLDER=images QCOWTOOL=/bin/false BENCH_PROGRAMS="$(dirname "$QCOWTOOL")/../tests" \

@@ -8,6 +8,7 @@
 #include "io/file_posix.h"
 #include "io/file_posix_impl.h"
 
+#define SEND_BYTES ((uint64_t)1 << 20) /* less is not worth a call; neighbours add up */
 #define RESERVE_BYTES ((uint64_t)64 << 20)
 #define RESERVE_LEAST_BYTES ((uint64_t)1 << 20)
 #define CACHED_BYTES ((uint64_t)128 << 20) /* enough for the storage to be done with the oldest */
@@ -33,6 +34,20 @@ static void reserve(struct qc_write_behind *b, const struct qc_file_posix *p, ui
 		return;
 	b->reserved = from + qc_min(RESERVE_BYTES, end + more - from);
 	(void)fallocate(p->fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(b->reserved - from));
+}
+
+/* Puts a range together with what came before it; true if they are worth sending. */
+static bool gather(struct qc_write_behind *b, uint64_t *offset, uint64_t *length)
+{
+	if (b->gathered_to != *offset)
+		b->gathered_from = *offset;
+	b->gathered_to = *offset + *length;
+	if (b->gathered_to - b->gathered_from < SEND_BYTES)
+		return false;
+	*offset = b->gathered_from;
+	*length = b->gathered_to - b->gathered_from;
+	b->gathered_from = b->gathered_to;
+	return true;
 }
 
 static void note(struct qc_write_behind *b, uint64_t offset, uint64_t length)
@@ -80,7 +95,7 @@ void qc_write_behind_wrote(struct qc_write_behind *behind, uint64_t offset, uint
 	if (!p || length == 0)
 		return;
 	reserve(behind, p, offset + length, more);
-	if (behind->tired)
+	if (behind->tired || !gather(behind, &offset, &length))
 		return;
 	begin = now_ns();
 	(void)sync_file_range(p->fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);

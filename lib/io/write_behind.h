@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Hints for who writes much, in order, and will not look at it again. Space is set aside ahead of the
- * writes, in few large pieces; what was written is sent to the storage at once, so that a sync has
+ * writes, in few large pieces; what was written is sent to the storage by the MiB, so that a sync has
  * little to wait for; and some time later it leaves the page cache, so that its pages serve the next
  * writes and everybody else's stay where they are. None of this changes what the file holds or how
  * long it is, and all of it may fail without a word. Nothing to a file that is no posix file.
@@ -30,7 +30,8 @@ struct qc_write_behind {
 	struct qc_file *file; /* borrowed */
 
 	/* Its own. */
-	uint64_t reserved; /* where the space that was set aside ends */
+	uint64_t reserved;		     /* where the space that was set aside ends */
+	uint64_t gathered_from, gathered_to; /* written and not sent, for it is little */
 	struct qc_write_behind_range ranges[QC_WRITE_BEHIND_RANGES]; /* sent, and still cached */
 	unsigned int first, count;
 	uint64_t cached_bytes;

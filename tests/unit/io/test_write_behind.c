@@ -143,6 +143,22 @@ static void what_was_written_is_sent_at_once_and_leaves_the_cache_later(void **s
 	qc_file_close(behind.file);
 }
 
+static void small_neighbours_are_sent_together(void **state)
+{
+	struct qc_write_behind behind = open_behind(100 * MIB, false);
+
+	(void)state;
+	for (uint64_t at = 10 * MIB; at < 14 * MIB; at += MIB / 4)
+		qc_write_behind_wrote(&behind, at, MIB / 4, 0);
+	assert_int_equal(started.calls, 4);
+	assert_int_equal(started.bytes, 4 * MIB);
+	assert_int_equal(started.end, 14 * MIB);
+	qc_write_behind_wrote(&behind, 20 * MIB, MIB / 2, 0);
+	qc_write_behind_wrote(&behind, 30 * MIB, MIB / 2, 0);
+	assert_int_equal(started.calls, 4);
+	qc_file_close(behind.file);
+}
+
 static void scattered_ranges_are_forgotten_rather_than_remembered_without_end(void **state)
 {
 	struct qc_write_behind behind = open_behind(4096 * MIB, false);
@@ -193,6 +209,7 @@ int main(void)
 		cmocka_unit_test(space_is_set_aside_ahead_and_never_more_than_is_to_come),
 		cmocka_unit_test(nothing_is_set_aside_for_writes_inside_the_file),
 		cmocka_unit_test(what_was_written_is_sent_at_once_and_leaves_the_cache_later),
+		cmocka_unit_test(small_neighbours_are_sent_together),
 		cmocka_unit_test(scattered_ranges_are_forgotten_rather_than_remembered_without_end),
 		cmocka_unit_test(without_syncs_nobody_waits_for_slow_storage),
 		cmocka_unit_test(files_in_memory_are_left_alone),

@@ -65,9 +65,3 @@ bool qc_file_posix_identity(const struct qc_file *file, struct qc_file_identity 
 
 /* Bytes that the file occupies on its storage (st_blocks); false for other backends. */
 bool qc_file_posix_occupied(const struct qc_file *file, uint64_t *ret_bytes);
-
-/*
- * A hint, for bytes that were written and stay as they are: a sync that comes later will have less to
- * wait for. Nothing to a file that is no posix file, or one without syncs.
- */
-void qc_file_posix_start_writing(const struct qc_file *file, uint64_t offset, uint64_t length);

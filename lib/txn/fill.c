@@ -57,6 +57,7 @@ int qc_fill_open(struct qc_txn *txn, bool with_snapshots, struct qc_err *err)
 	if (!txn->forest->fill)
 		return qc_txn_result(txn, qc_fail_memory(err));
 	txn->forest->fill->forest = txn->forest;
+	txn->forest->fill->behind.file = txn->image->file;
 	status = open_fill(txn->forest->fill, err);
 	return qc_txn_result(txn, status);
 }
@@ -71,6 +72,8 @@ void qc_fill_free(struct qc_fill *fill)
 	free(fill->here.tree_of);
 	free(fill->members);
 	free(fill->holes);
+	for (size_t i = 0; i < QC_FILL_CODECS; i++)
+		qc_codec_close(fill->codecs[i]);
 	free(fill->packed);
 	qc_bitset_clear(&fill->gaps);
 	free(fill);

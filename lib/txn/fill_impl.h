@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* What fill.c, which finds gaps, fill_put.c, which fills them, and fill_tables.c share. */
+/* What fill.c, which finds gaps, fill_put.c, which fills them, fill_pack.c and fill_tables.c share. */
 #pragma once
 
 #include "base/bitset.h"
+#include "codec/codec.h"
 #include "format/l2_entry.h"
+#include "io/write_behind.h"
 #include "txn/fill.h"
 #include "txn/forest_impl.h"
 
@@ -28,6 +30,7 @@ struct qc_fill_group {
 };
 
 #define QC_FILL_NO_TREE UINT32_MAX
+#define QC_FILL_CODECS 16u /* threads that compress at a time, at most */
 
 /* A guest cluster to be filled, in the trees whose disks reach `limit` bytes into it. */
 struct qc_fill_hole {
@@ -41,7 +44,8 @@ struct qc_fill_hole {
 	uint64_t given; /* and do already */
 	bool packable;	/* none of those trees has anything of it, so it can be compressed */
 	struct qc_host host;
-	uint64_t packed_bytes; /* 0: plain */
+	uint8_t *packed;     /* the compressed bytes, until the next load; borrowed */
+	size_t packed_bytes; /* 0: plain */
 };
 
 struct qc_fill {
@@ -55,8 +59,12 @@ struct qc_fill {
 	uint64_t first_key; /* in the stage, of the trees here */
 	struct qc_fill_hole *holes;
 	size_t hole_count, hole_room;
-	uint64_t written_from, written_to; /* where the storage has not been told to begin with */
-	uint8_t *packed;		   /* room for a compressed cluster, or NULL */
+	struct qc_write_behind behind;
+	uint64_t more_bytes; /* at most, to be written after the load */
+	/* Of compressing. */
+	struct qc_codec *codecs[QC_FILL_CODECS]; /* NULL: not needed so far */
+	uint8_t *packed;
+	size_t packed_room; /* clusters */
 };
 
 void qc_fill_free(struct qc_fill *fill); /* NULL is fine */
@@ -83,6 +91,12 @@ int qc_fill_drop(struct qc_fill *fill, const struct qc_fill_tree *tree, uint64_t
 /* What qc_fill_put() does where the clusters lie in a data file. */
 int qc_fill_external(struct qc_txn *txn, uint64_t at, const uint8_t *bytes, size_t length,
 		     const uint8_t *kinds, struct qc_err *err);
+
+/*
+ * Compresses holes from number `first` on, as many as there is room for, if compressing is wanted: those
+ * that may be and that it makes smaller have packed_bytes then. They are to be placed before the next call.
+ */
+int qc_fill_pack(struct qc_fill *fill, size_t first, size_t *ret_end, struct qc_err *err);
 
 /* Goes on to the trees of that L1 index, unless it is there. */
 int qc_fill_open_group(struct qc_fill *fill, uint64_t l1_index, struct qc_err *err);

@@ -9,11 +9,8 @@
 
 #include "base/checked.h"
 #include "format/compressed_desc.h"
-#include "io/file_posix.h"
 #include "txn/fill_impl.h"
 #include "txn/txn_state.h"
-
-#define WRITE_BYTES (UINT64_C(4) << 20)
 
 /* --- what a tree takes --- */
 
@@ -86,59 +83,45 @@ static void fill_up(const struct qc_fill *fill, const struct qc_fill_hole *hole,
 	       (size_t)(fill->forest->txn->geometry->cluster_bytes - hole->limit));
 }
 
-/* Stores the cluster compressed, unless that does not make it smaller. */
+/* What was compressed goes behind what was before. */
 static int place_packed(struct qc_fill *fill, struct qc_fill_hole *hole, struct qc_err *err)
 {
 	struct qc_txn *txn = fill->forest->txn;
 	const struct qc_geometry *g = txn->geometry;
 	uint64_t first, count, touched;
 	struct qc_host ignored;
-	size_t packed_bytes;
-	int status = 0;
+	int status = qc_pack_place(txn, hole->packed_bytes, &hole->host, err);
 
-	if (!fill->packed)
-		fill->packed = malloc((size_t)g->cluster_bytes);
-	if (!fill->packed)
-		return qc_fail_memory(err);
-	if (!txn->image->codec)
-		status = qc_codec_open(txn->image->header.compression, &txn->image->codec, err);
 	if (status < 0)
 		return status;
-	fill_up(fill, hole, txn->cluster);
-	status = qc_codec_compress(txn->image->codec, txn->cluster, (size_t)g->cluster_bytes,
-				   fill->packed, &packed_bytes, err);
-	if (status < 0 || packed_bytes == 0)
-		return status;
-	if ((status = qc_pack_place(txn, packed_bytes, &hole->host, err)) < 0)
-		return status;
-	hole->packed_bytes = packed_bytes;
-	qc_compressed_decode(g, qc_compressed_encode(g, hole->host, packed_bytes), &ignored,
+	qc_compressed_decode(g, qc_compressed_encode(g, hole->host, hole->packed_bytes), &ignored,
 			     &touched);
 	qc_compressed_clusters(g, hole->host, touched, &first, &count);
 	for (uint64_t i = 1; status == 0 && i < hole->ways; i++)
 		status = qc_refs_add(&txn->refs, first, count, err);
-	return status < 0 ? status : qc_txn_put(txn, hole->host, fill->packed, packed_bytes, err);
-}
-
-/* A packed extent's first host cluster may have no room for all of its references. */
-static bool can_pack(const struct qc_txn *txn, const struct qc_fill_hole *hole)
-{
-	return txn->options.compress && hole->packable
-	       && (hole->ways == 1 || txn->geometry->refcount_max >= UINT32_MAX);
+	if (status == 0)
+		status = qc_txn_put(txn, hole->host, hole->packed, hole->packed_bytes, err);
+	if (status == 0)
+		qc_write_behind_wrote(&fill->behind, hole->host.byte, hole->packed_bytes,
+				      fill->more_bytes);
+	return status;
 }
 
 static int place_shared(struct qc_fill *fill, struct qc_err *err)
 {
 	struct qc_txn *txn = fill->forest->txn;
+	size_t packed_end = 0;
 	uint64_t cluster;
 	int status = 0;
 
 	for (size_t i = 0; status == 0 && i < fill->hole_count; i++) {
 		struct qc_fill_hole *hole = &fill->holes[i];
 
-		if (hole->ways > 0 && can_pack(txn, hole))
+		if (i == packed_end && (status = qc_fill_pack(fill, i, &packed_end, err)) < 0)
+			break;
+		if (hole->packed_bytes > 0)
 			status = place_packed(fill, hole, err);
-		if (status < 0 || hole->ways == 0 || hole->packed_bytes > 0)
+		if (hole->ways == 0 || hole->packed_bytes > 0)
 			continue;
 		if ((status = qc_space_take(&txn->space, 1, &cluster, err)) < 0)
 			break;
@@ -202,19 +185,6 @@ static int write_some(struct qc_fill *fill, size_t first, size_t most, size_t *r
 			  (size_t)(to - from), err);
 }
 
-/* Has what was written reach the storage while there is more to do, in pieces that are worth it. */
-static void start_writing(struct qc_fill *fill, uint64_t at, uint64_t length)
-{
-	if (at != fill->written_to)
-		fill->written_from = at;
-	fill->written_to = at + length;
-	if (fill->written_to - fill->written_from < WRITE_BYTES)
-		return;
-	qc_file_posix_start_writing(fill->forest->txn->image->file, fill->written_from,
-				    fill->written_to - fill->written_from);
-	fill->written_from = fill->written_to;
-}
-
 static int write_shared(struct qc_fill *fill, struct qc_err *err)
 {
 	struct qc_txn *txn = fill->forest->txn;
@@ -232,7 +202,8 @@ static int write_shared(struct qc_fill *fill, struct qc_err *err)
 					     count, err);
 		for (size_t done = 0, now; status == 0 && done < count; done += now)
 			status = write_some(fill, i + done, count - done, &now, err);
-		start_writing(fill, hole->host.byte, count * txn->geometry->cluster_bytes);
+		qc_write_behind_wrote(&fill->behind, hole->host.byte,
+				      count * txn->geometry->cluster_bytes, fill->more_bytes);
 	}
 	return status;
 }
@@ -437,6 +408,7 @@ int qc_fill_put(struct qc_txn *txn, uint64_t at, const uint8_t *bytes, size_t le
 		uint64_t in_span = at % g->l2_span_bytes;
 		size_t now = (size_t)qc_min(length, g->l2_span_bytes - in_span);
 
+		fill->more_bytes = fill->disk_bytes - qc_min(at + now, fill->disk_bytes);
 		if (txn->options.stop && *txn->options.stop)
 			status = qc_fail(err, QC_E_INTERRUPTED, "interrupted");
 		else

@@ -21,6 +21,7 @@
 #include "io/write_behind.h"
 
 #define UNIT_BYTES (UINT64_C(2) << 20) /* the largest cluster: mostly one thread inflates it */
+#define MEMORY_UNIT_BYTES (UINT64_C(512) << 10) /* there is less of it, and no buffer in between */
 #define CHUNK_BYTES                                                                                \
 	((size_t)256 << 10)	  /* stays in a core's own cache between reading and writing */
 #define HOLE_BYTES ((size_t)4096) /* the smallest stretch of zeroes that becomes a hole */
@@ -28,6 +29,7 @@
 struct copying {
 	const struct qc_copy *copy;
 	struct qc_file *file; /* NULL: in order, to `take` */
+	qc_copy_next *next;   /* NULL: all from `at` to `end` */
 	qc_copy_take *take;
 	void *context;
 	uint64_t end;
@@ -35,8 +37,8 @@ struct copying {
 	pthread_cond_t turned;
 	/* All below is under the lock. */
 	struct qc_places places;
-	uint64_t at;   /* what comes before has been taken, */
-	uint64_t turn; /* or handed over */
+	uint64_t at;	      /* what comes before has been taken */
+	uint64_t taken, turn; /* units that have been taken, and handed over */
 	uint64_t done_bytes;
 	uint64_t failed_at; /* UINT64_MAX: nothing has failed */
 	struct qc_err err;
@@ -49,7 +51,8 @@ struct worker {
 	struct copying *c;
 	struct qc_place_reader *reader;
 	uint8_t *buffer;     /* a unit */
-	uint64_t at, length; /* of the unit that was taken */
+	uint64_t at, length; /* of the unit that was taken, */
+	uint64_t number;     /* and how many were before */
 	struct qc_place_list list;
 };
 
@@ -88,31 +91,36 @@ static int skip_zeroes(struct copying *c, struct qc_err *err)
 	return 0;
 }
 
-/* Units end where it suits the side that is written. */
-static uint64_t unit_end(const struct copying *c)
+/* Where the next unit begins, and how long it is. Units end where it suits the side that is written. */
+static int find_unit(struct copying *c, uint64_t *ret_length, struct qc_err *err)
 {
-	uint64_t done = c->at - c->copy->at;
+	int rc = 0;
 
-	return qc_min(c->at + UNIT_BYTES - done % UNIT_BYTES, c->end);
+	if (c->next != NULL) {
+		c->next(c->context, &c->at, ret_length);
+		return 0;
+	}
+	if (c->file != NULL)
+		rc = skip_zeroes(c, err);
+	*ret_length = qc_min(UNIT_BYTES - (c->at - c->copy->at) % UNIT_BYTES, c->end - c->at);
+	return rc;
 }
 
 /* The next unit, which has a length of 0 if there is none. */
 static int take_unit(struct copying *c, struct worker *w, struct qc_err *err)
 {
-	uint64_t end;
-	int rc = 0;
+	uint64_t length;
+	int rc;
 
-	w->length = 0;
-	if (c->file != NULL)
-		rc = skip_zeroes(c, err);
-	end = unit_end(c);
+	rc = find_unit(c, &length, err);
 	if (rc == 0)
-		rc = qc_place_list_fill(&w->list, &c->places, c->at, end, err);
+		rc = qc_place_list_fill(&w->list, &c->places, c->at, c->at + length, err);
 	if (rc < 0)
 		return rc;
+	w->number = c->taken++;
 	w->at = c->at;
-	w->length = end - c->at;
-	c->at = end;
+	w->length = length;
+	c->at += length;
 	return 0;
 }
 
@@ -184,7 +192,7 @@ static bool wait_for_turn(struct worker *w)
 	bool failed;
 
 	pthread_mutex_lock(&c->lock);
-	while (c->turn != w->at && c->failed_at > w->at)
+	while (c->turn != w->number && c->failed_at > w->at)
 		pthread_cond_wait(&c->turned, &c->lock);
 	failed = c->failed_at <= w->at;
 	pthread_mutex_unlock(&c->lock);
@@ -196,7 +204,7 @@ static void end_turn(struct worker *w)
 	struct copying *c = w->c;
 
 	pthread_mutex_lock(&c->lock);
-	c->turn = w->at + w->length;
+	c->turn++;
 	pthread_cond_broadcast(&c->turned);
 	pthread_mutex_unlock(&c->lock);
 }
@@ -216,7 +224,7 @@ static int unit_in_order(struct worker *w, struct qc_err *err)
 	return rc;
 }
 
-/* --- both --- */
+/* --- all --- */
 
 static void fail_at(struct copying *c, uint64_t at, const struct qc_err *err)
 {
@@ -228,7 +236,7 @@ static void fail_at(struct copying *c, uint64_t at, const struct qc_err *err)
 
 static void work(void *context)
 {
-	struct worker w = {.c = context, .buffer = qc_pages_alloc(UNIT_BYTES)};
+	struct worker w = {.c = context, .buffer = qc_pages_alloc((size_t)UNIT_BYTES)};
 	struct qc_err err;
 	int rc;
 
@@ -247,15 +255,17 @@ static void work(void *context)
 
 static int run(struct copying *c, const struct qc_copy *copy, struct qc_err *err)
 {
+	uint64_t units = c->next != NULL ? UINT64_MAX : qc_div_up(copy->length, UNIT_BYTES);
+
 	c->copy = copy;
 	c->end = copy->at + copy->length;
 	c->places.view = copy->view;
-	c->at = c->turn = copy->at;
+	c->at = copy->at;
 	c->failed_at = UINT64_MAX;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->behind_lock, NULL);
 	pthread_cond_init(&c->turned, NULL);
-	qc_crew_run(qc_crew_size(copy->threads), work, c);
+	qc_crew_run((unsigned int)qc_min(qc_crew_size(copy->threads), units), work, c);
 	pthread_cond_destroy(&c->turned);
 	pthread_mutex_destroy(&c->behind_lock);
 	pthread_mutex_destroy(&c->lock);
@@ -276,6 +286,14 @@ int qc_copy_in_order(const struct qc_copy *copy, qc_copy_take *take, void *conte
 		     struct qc_err *err)
 {
 	struct copying c = {.take = take, .context = context};
+
+	return run(&c, copy, err);
+}
+
+int qc_copy_parts(const struct qc_copy *copy, qc_copy_next *next, qc_copy_take *take, void *context,
+		  struct qc_err *err)
+{
+	struct copying c = {.next = next, .take = take, .context = context};
 
 	return run(&c, copy, err);
 }

@@ -15,6 +15,8 @@
 #include "image/map.h"
 #include "io/file.h"
 
+#define QC_COPY_PART_BYTES (UINT64_C(2) << 20)
+
 struct qc_copy {
 	const struct qc_view *view;
 	uint64_t at, length;	      /* inside of the disk */
@@ -35,3 +37,13 @@ typedef int qc_copy_take(void *context, const uint8_t *bytes, size_t length, str
 /* In order. All that comes before a failure is handed over. */
 int qc_copy_in_order(const struct qc_copy *copy, qc_copy_take *take, void *context,
 		     struct qc_err *err);
+
+/*
+ * The next part to be read, at most QC_COPY_PART_BYTES long and behind all others; length 0: there is
+ * none. Called by any thread, by one at a time, while another one may call take().
+ */
+typedef void qc_copy_next(void *context, uint64_t *ret_at, uint64_t *ret_length);
+
+/* Likewise, but parts of the disk instead of [copy->at, copy->at + copy->length). No progress is told. */
+int qc_copy_parts(const struct qc_copy *copy, qc_copy_next *next, qc_copy_take *take, void *context,
+		  struct qc_err *err);

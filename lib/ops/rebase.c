@@ -8,11 +8,12 @@
 #include "base/cleanup.h"
 #include "base/zeroes.h"
 #include "format/limits.h"
-#include "image/read.h"
+#include "ops/copy.h"
 #include "ops/rebase_scan.h"
 #include "txn/fill.h"
+#include "txn/txn_state.h"
 
-#define RUN_BYTES (UINT64_C(2) << 20)
+#define SMALL_BYTES (UINT64_C(1) << 20) /* not worth more than one thread */
 
 /* --- what is refused first --- */
 
@@ -123,10 +124,13 @@ struct copying {
 	struct qc_txn *txn;
 	const struct qc_layer *old;
 	uint64_t disk_bytes; /* the longest, of the image and its snapshots */
-	uint8_t *buffer;
-	uint8_t *kinds; /* for each unit in the buffer, enum qc_fill_kind */
-	size_t buffer_bytes;
+	uint8_t *kinds;	     /* for each unit of a run, enum qc_fill_kind */
+	size_t kinds_room;
 	struct qc_rebase_report report;
+
+	/* The batch, and the slots that are read, and put, next. */
+	const struct qc_batch *batch;
+	size_t next_read, next_put;
 };
 
 static enum qc_fill_kind kind_of(uint8_t state, const uint8_t *bytes, size_t length)
@@ -145,20 +149,25 @@ struct run {
 	size_t first, end; /* slots */
 };
 
-/* The run that begins with the unit in slot `first`, whose state is not 0. */
-static struct run find_run(const struct copying *c, const struct qc_batch *b, size_t first)
+/* The first run from slot `at` on; a length of 0: there is none. */
+static struct run find_run(const struct copying *c, size_t at)
 {
-	uint64_t cluster_bytes = b->cluster_bytes;
-	struct run run = {.first = first, .end = first};
-	uint64_t end;
+	const struct qc_batch *b = c->batch;
+	uint64_t cluster_bytes = b->cluster_bytes, end;
+	struct run run = {0};
 
-	run.at = end = qc_align_down(b->units[first] * b->unit_bytes, cluster_bytes);
-	for (size_t i = first; i < b->unit_count; i++) {
+	while (at < b->unit_count && b->states[at] == 0)
+		at++;
+	run.first = run.end = at;
+	if (at == b->unit_count)
+		return run;
+	run.at = end = qc_align_down(b->units[at] * b->unit_bytes, cluster_bytes);
+	for (size_t i = at; i < b->unit_count; i++) {
 		uint64_t base = qc_align_down(b->units[i] * b->unit_bytes, cluster_bytes);
 
 		if (b->states[i] == 0)
 			continue;
-		if (base > end || base + cluster_bytes - run.at > c->buffer_bytes)
+		if (base > end || base + cluster_bytes - run.at > QC_COPY_PART_BYTES)
 			break;
 		end = base + cluster_bytes;
 		run.end = i + 1;
@@ -167,14 +176,16 @@ static struct run find_run(const struct copying *c, const struct qc_batch *b, si
 	return run;
 }
 
-/* Decides what becomes of the run's units, whose bytes are in the buffer. */
-static void judge(struct copying *c, const struct qc_batch *b, const struct run *run)
+/* Decides what becomes of the run's units. */
+static void judge(struct copying *c, const struct run *run, const uint8_t *bytes)
 {
-	memset(c->kinds, QC_FILL_NOTHING, (size_t)(c->buffer_bytes / b->unit_bytes));
+	const struct qc_batch *b = c->batch;
+
+	memset(c->kinds, QC_FILL_NOTHING, c->kinds_room);
 	for (size_t i = run->first; i < run->end; i++) {
 		size_t from = (size_t)(b->units[i] * b->unit_bytes - run->at);
 		size_t length = (size_t)qc_min(b->unit_bytes, run->length - from);
-		enum qc_fill_kind kind = kind_of(b->states[i], c->buffer + from, length);
+		enum qc_fill_kind kind = kind_of(b->states[i], bytes + from, length);
 
 		c->kinds[from / b->unit_bytes] = (uint8_t)kind;
 		c->report.copied_bytes += kind == QC_FILL_DATA ? length : 0;
@@ -182,27 +193,49 @@ static void judge(struct copying *c, const struct qc_batch *b, const struct run 
 	}
 }
 
+static void next_run(void *context, uint64_t *ret_at, uint64_t *ret_length)
+{
+	struct copying *c = context;
+	struct run run = find_run(c, c->next_read);
+
+	c->next_read = run.end;
+	*ret_at = run.at;
+	*ret_length = run.length;
+}
+
+/* Runs come back in the order in which they were asked for. */
+static int put_run(void *context, const uint8_t *bytes, size_t length, struct qc_err *err)
+{
+	struct copying *c = context;
+	struct run run = find_run(c, c->next_put);
+
+	c->next_put = run.end;
+	judge(c, &run, bytes);
+	return qc_fill_put(c->txn, run.at, bytes, length, c->kinds, err);
+}
+
+static bool is_small(const struct qc_batch *b)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < b->unit_count && bytes < SMALL_BYTES; i++)
+		bytes += b->states[i] != 0 ? b->unit_bytes : 0;
+	return bytes < SMALL_BYTES;
+}
+
 static int copy_batch(void *context, const struct qc_batch *b, struct qc_err *err)
 {
 	struct copying *c = context;
-	int status = 0;
+	/* Where a data file's clusters are put, the old chain is read too. */
+	bool alone = is_small(b) || c->txn->geometry->external_data;
+	struct qc_view view = {0};
+	const struct qc_copy copy = {.view = &view, .threads = alone ? 1 : 0};
 
-	for (size_t i = 0; status == 0 && i < b->unit_count;) {
-		struct run run;
-
-		if (b->states[i] == 0) {
-			i++;
-			continue;
-		}
-		run = find_run(c, b, i);
-		status = qc_read_layer(c->old, qc_guest(run.at), c->buffer, run.length, err);
-		if (status < 0)
-			break;
-		judge(c, b, &run);
-		status = qc_fill_put(c->txn, run.at, c->buffer, run.length, c->kinds, err);
-		i = run.end;
-	}
-	return status;
+	c->batch = b;
+	c->next_read = c->next_put = 0;
+	if (c->old)
+		qc_view_active(c->old, &view);
+	return qc_copy_parts(&copy, next_run, put_run, c, err);
 }
 
 /* Copies in what the new chain shows differently. */
@@ -211,16 +244,13 @@ static int keep_contents(struct qc_edit *edit, const struct qc_layer *new,
 			 struct qc_err *err)
 {
 	const struct qc_geometry *g = &edit->image->geometry;
-	size_t buffer_bytes = (size_t)qc_max(RUN_BYTES, g->cluster_bytes);
-	/* Copying from a page of the file to the same place of another page is a lot faster. */
-	QC_AUTOFREE uint8_t *buffer = aligned_alloc(4096, buffer_bytes);
-	QC_AUTOFREE uint8_t *kinds = malloc((size_t)(buffer_bytes / g->subcluster_bytes));
+	size_t kinds_room = (size_t)(QC_COPY_PART_BYTES / g->subcluster_bytes);
+	QC_AUTOFREE uint8_t *kinds = malloc(kinds_room);
 	struct copying c = {
 		.txn = edit->txn,
 		.old = edit->backing,
-		.buffer = buffer,
 		.kinds = kinds,
-		.buffer_bytes = buffer_bytes,
+		.kinds_room = kinds_room,
 	};
 	const struct qc_rebase_scan scan = {
 		.txn = edit->txn,
@@ -232,7 +262,7 @@ static int keep_contents(struct qc_edit *edit, const struct qc_layer *new,
 	};
 	int status;
 
-	if (!buffer || !kinds)
+	if (!kinds)
 		return qc_fail_memory(err);
 	if ((status = qc_fill_open(edit->txn, !rebase->ignore_snapshots, err)) < 0)
 		return status;

@@ -7,10 +7,10 @@
 
 #include "base/checked.h"
 #include "base/crew.h"
+#include "base/pages.h"
 #include "codec/codec.h"
 
 #define BUFFER_BYTES ((size_t)128 << 10) /* two of them stay in a core's own cache */
-#define PAGE_BYTES 4096 /* copying from a page to the same place of another is a lot faster */
 #define THREADS_MAX 8
 
 /* What a thread takes at once: enough to be worth it, neighbours so that it inflates them once. */
@@ -169,7 +169,7 @@ static struct hand *new_hand(void)
 	struct hand *hand = calloc(1, sizeof(*hand));
 
 	for (int i = 0; hand && i < QC_SIDES; i++)
-		hand->grips[i].buffer = aligned_alloc(PAGE_BYTES, BUFFER_BYTES);
+		hand->grips[i].buffer = qc_pages_alloc(BUFFER_BYTES);
 	if (hand && hand->grips[QC_SIDE_OLD].buffer && hand->grips[QC_SIDE_NEW].buffer)
 		return hand;
 	free_hand(hand);

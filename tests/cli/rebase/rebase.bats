@@ -230,7 +230,7 @@ stops_at() { # SIGNAL SECONDS
 	# Too late is fine, too: then all of it is there. Too early, and there is nobody to say a word.
 	[[ $status != 0 ]] || return 2
 	[[ $status -lt 128 || -s words || $(sha disk.qcow2) != "$before" ]] || return 3
-	[[ $(<words) == "qcowtool rebase: disk.qcow2: "*interrupted* && $(sha disk.qcow2) == "$before" ]] ||
+	[[ $(<words) == "qcowtool rebase: "*interrupted* && $(sha disk.qcow2) == "$before" ]] ||
 		complain "after SIG$1: status $status, '$(<words)'"
 }
 
@@ -269,4 +269,24 @@ stops_at() { # SIGNAL SECONDS
 	prints "disk.qcow2: backing file is 'new.raw' (raw)"
 	succeeds rebase -q -b "" disk.qcow2
 	prints ""
+}
+
+@test "the image does not depend on the number of threads, and compressing makes it small" {
+	{ seq 2000000 | head -c 12M && head -c 4M /dev/urandom && seq 9000000 9400000; } >base.raw
+	qemu-img convert -c -f raw -O qcow2 base.raw base.qcow2
+	first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')
+	for option in "" -c; do
+		for image in one many; do
+			rm -f $image.qcow2
+			qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 $image.qcow2
+		done
+		# shellcheck disable=SC2086 # no option is no word
+		taskset -c "$first" "$QCOWTOOL" rebase -q $option -b "" one.qcow2
+		# shellcheck disable=SC2086
+		"$QCOWTOOL" rebase -q $option -b "" many.qcow2
+		cmp one.qcow2 many.qcow2
+		qemu-img compare -q -F raw one.qcow2 base.raw
+		is_clean one.qcow2
+	done
+	(($(stat -c %s one.qcow2) < 10 << 20))
 }

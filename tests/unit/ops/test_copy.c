@@ -278,6 +278,56 @@ static void no_failure_of_the_file_is_lost(void **state)
 	builder_free(b);
 }
 
+/* Every other 96 KiB, to the end of the disk; the heap is `next`'s and take()'s, which may overlap. */
+struct parts {
+	struct heap heap;
+	uint64_t at, end;
+};
+
+static void next_part(void *context, uint64_t *ret_at, uint64_t *ret_length)
+{
+	struct parts *parts = context;
+
+	*ret_at = parts->at;
+	*ret_length = parts->at < parts->end ? 96 << 10 : 0;
+	parts->at += 192 << 10;
+}
+
+static int take_part(void *context, const uint8_t *bytes, size_t length, struct qc_err *err)
+{
+	struct parts *parts = context;
+
+	return take(&parts->heap, bytes, length, err);
+}
+
+static void parts_come_in_order_and_nothing_between_them(void **state)
+{
+	uint8_t *expected = malloc(8 * MIB);
+	struct qc_view view;
+	struct qc_copy copy = {.view = &view};
+	struct builder *b;
+	struct fixture f;
+
+	(void)state;
+	assert_non_null(expected);
+	open_speckled(&f, &b);
+	qc_view_active(&f.layer, &view);
+	assert_int_equal(qc_read(&view, qc_guest(0), expected, 8 * MIB, &f.err), 0);
+	for (copy.threads = 1; copy.threads < 9; copy.threads++) {
+		struct parts parts = {.heap = new_heap(8 * MIB), .end = 8 * MIB};
+		size_t at = 0;
+
+		assert_int_equal(qc_copy_parts(&copy, next_part, take_part, &parts, &f.err), 0);
+		for (; at < parts.heap.length; at += 96 << 10)
+			assert_memory_equal(parts.heap.bytes + at, expected + 2 * at, 96 << 10);
+		assert_int_equal(at, (8 * MIB / (192 << 10) + 1) * (96 << 10));
+		free(parts.heap.bytes);
+	}
+	free(expected);
+	fixture_close(&f);
+	builder_free(b);
+}
+
 struct recorder {
 	struct qc_progress progress;
 	uint64_t done, total;
@@ -331,6 +381,7 @@ int main(void)
 		cmocka_unit_test(copies_are_what_the_guest_sees_for_any_threads_and_any_format),
 		cmocka_unit_test(zeroes_take_no_space_whether_they_are_stored_or_not),
 		cmocka_unit_test(the_lowest_failure_is_told_and_all_before_it_handed_over),
+		cmocka_unit_test(parts_come_in_order_and_nothing_between_them),
 		cmocka_unit_test(it_ends_when_nobody_takes_any_more),
 		cmocka_unit_test(no_failure_of_the_file_is_lost),
 		cmocka_unit_test(progress_rises_to_the_length),

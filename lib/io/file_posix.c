@@ -3,7 +3,7 @@
  * Files and block devices: opening, and the calls on them.
  *
  * 1. Every call is repeated when a signal interrupts it and continued when it did less than asked,
- *    except the write of 512 bytes at offset 0: the commit relies on that being one call.
+ *    except the write of 512 bytes at offset 0 of an image: the commit relies on that being one call.
  * 2. base.bytes follows what has really been written, after a failure in the middle too.
  * 3. The length is read after the locks are held: before, somebody else may still change it.
  */
@@ -66,7 +66,7 @@ static int posix_read(struct qc_file *file, uint64_t offset, void *buffer, size_
 static int posix_write(struct qc_file *file, uint64_t offset, const void *buffer, size_t length,
 		       struct qc_err *err)
 {
-	const bool in_one = offset == 0 && length == COMMIT_SECTOR_BYTES;
+	const bool in_one = offset == 0 && length == COMMIT_SECTOR_BYTES && !posix(file)->no_header;
 	const uint8_t *from = buffer;
 	size_t done = 0;
 	ssize_t n;
@@ -251,6 +251,7 @@ int qc_file_posix_open(const char *path, const struct qc_file_open *how, struct 
 	else if (check_kind(&st, err) == 0 && qc_lock_posix(fd, how->lock, err) == 0) {
 		if (qc_file_posix_wrap(fd, how->writable, how->no_sync, &p, err) < 0)
 			return -(int)err->code;
+		p->no_header = how->no_header;
 		*ret = &p->base;
 		return 0;
 	}

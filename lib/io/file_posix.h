@@ -22,7 +22,8 @@ enum qc_lock {
 struct qc_file_open {
 	bool writable;
 	enum qc_lock lock;
-	bool no_sync; /* sync calls succeed without doing anything */
+	bool no_sync;	/* sync calls succeed without doing anything */
+	bool no_header; /* guest bytes alone: no write to it has to be one call */
 };
 
 /* Identity of an open file, to find loops in chains. */

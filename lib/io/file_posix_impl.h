@@ -13,7 +13,7 @@
 struct qc_file_posix {
 	struct qc_file base;
 	int fd;
-	bool no_sync;
+	bool no_sync, no_header;
 	int folder_fd; /* where the file will get its name; -1 for files that have one */
 	char scratch_name[QC_FILE_POSIX_SCRATCH_NAME_BYTES]; /* goes when closed; "" for none */
 };

@@ -12,6 +12,7 @@ int qc_edit_data_open(struct qc_edit_data *data, const struct qc_edit_data_how *
 		.writable = !how->dry_run,
 		.lock = how->dry_run ? QC_LOCK_READ : QC_LOCK_WRITE,
 		.no_sync = how->no_sync,
+		.no_header = true,
 	};
 	struct qc_file *changes;
 	int status;

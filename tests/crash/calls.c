@@ -13,8 +13,11 @@
 
 /* What is being watched. */
 static struct {
-	dev_t device;
-	ino_t inode;
+	struct watched_file {
+		dev_t device;
+		ino_t inode;
+	} files[CRASH_FILES];
+	unsigned int file_count;
 	struct crash_log *log;
 	struct call_fault fault;
 	struct call_report report;
@@ -23,15 +26,24 @@ static struct {
 
 static _Thread_local bool is_watching;
 
-void calls_watch(const char *path, struct crash_log *log, const struct call_fault *fault)
+static void add_file(const char *path)
 {
-	static const struct call_fault none = {.calls = CALL_FILE | CALL_MEMORY, .at = UINT64_MAX};
 	struct stat st;
 
-	must(!is_watching && stat(path, &st) == 0);
+	must(stat(path, &st) == 0);
+	watched.files[watched.file_count++] = (struct watched_file){st.st_dev, st.st_ino};
+}
+
+void calls_watch(const char *path, const char *data_path, struct crash_log *log,
+		 const struct call_fault *fault)
+{
+	static const struct call_fault none = {.calls = CALL_FILE | CALL_MEMORY, .at = UINT64_MAX};
+
+	must(!is_watching);
 	memset(&watched, 0, sizeof(watched));
-	watched.device = st.st_dev;
-	watched.inode = st.st_ino;
+	add_file(path);
+	if (data_path)
+		add_file(data_path);
 	watched.log = log;
 	watched.fault = fault ? *fault : none;
 	is_watching = true;
@@ -44,12 +56,24 @@ void calls_done(struct call_report *ret)
 	*ret = watched.report;
 }
 
-static bool is_watched(int fd)
+#define NOT_WATCHED CRASH_FILES
+
+/* Which of the files it is. */
+static unsigned int find_file(int fd)
 {
 	struct stat st;
 
-	return is_watching && fstat(fd, &st) == 0 && st.st_dev == watched.device
-	       && st.st_ino == watched.inode;
+	if (!is_watching || fstat(fd, &st) < 0)
+		return NOT_WATCHED;
+	for (unsigned int i = 0; i < watched.file_count; i++)
+		if (st.st_dev == watched.files[i].device && st.st_ino == watched.files[i].inode)
+			return i;
+	return NOT_WATCHED;
+}
+
+static bool is_watched(int fd)
+{
+	return find_file(fd) != NOT_WATCHED;
 }
 
 /* --- faults --- */
@@ -88,12 +112,13 @@ static size_t half_of(size_t length)
 	return length - length / 2;
 }
 
-static void write_down(enum crash_kind kind, off_t offset, uint64_t length, const uint8_t *bytes)
+static void write_down(unsigned int file, enum crash_kind kind, off_t offset, uint64_t length,
+		       const uint8_t *bytes)
 {
 	if (!watched.log)
 		return;
 	is_watching = false;
-	crash_log_add(watched.log, kind, (uint64_t)offset, length, bytes);
+	crash_log_add_to(watched.log, file, kind, (uint64_t)offset, length, bytes);
 	is_watching = true;
 }
 
@@ -136,10 +161,11 @@ ssize_t __wrap_pread64(int fd, void *to, size_t length, off_t offset)
 
 ssize_t __wrap_pwrite64(int fd, const void *from, size_t length, off_t offset)
 {
-	bool is_flip = offset == 0 && length == FLIP_BYTES;
+	unsigned int file = find_file(fd);
+	bool is_flip = file == 0 && offset == 0 && length == FLIP_BYTES;
 	enum fate fate;
 
-	if (!is_watched(fd))
+	if (file == NOT_WATCHED)
 		return __real_pwrite64(fd, from, length, offset);
 	fate = meet(CALL_WRITE);
 	if (fate == FAILS) {
@@ -151,37 +177,43 @@ ssize_t __wrap_pwrite64(int fd, const void *from, size_t length, off_t offset)
 		length = half_of(length);
 	}
 	watched.flip_pending |= is_flip;
-	write_down(CRASH_WRITE, offset, length, from);
+	write_down(file, CRASH_WRITE, offset, length, from);
 	return __real_pwrite64(fd, from, length, offset);
 }
 
 int __wrap_ftruncate64(int fd, off_t length)
 {
-	if (is_watched(fd)) {
+	unsigned int file = find_file(fd);
+
+	if (file != NOT_WATCHED) {
 		if (meet(CALL_RESIZE) == FAILS)
 			return -1;
-		write_down(CRASH_RESIZE, 0, (uint64_t)length, NULL);
+		write_down(file, CRASH_RESIZE, 0, (uint64_t)length, NULL);
 	}
 	return __real_ftruncate64(fd, length);
 }
 
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length)
 {
-	if (is_watched(fd)) {
+	unsigned int file = find_file(fd);
+
+	if (file != NOT_WATCHED) {
 		must(mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
 		if (meet(CALL_PUNCH) == FAILS)
 			return -1;
-		write_down(CRASH_PUNCH, offset, (uint64_t)length, NULL);
+		write_down(file, CRASH_PUNCH, offset, (uint64_t)length, NULL);
 	}
 	return __real_fallocate64(fd, mode, offset, length);
 }
 
-static int meet_sync(void)
+static int meet_sync(unsigned int file)
 {
 	bool fails = meet(CALL_SYNC) == FAILS;
 
 	if (!fails)
-		write_down(CRASH_SYNC, 0, 0, NULL);
+		write_down(file, CRASH_SYNC, 0, 0, NULL);
+	if (file != 0)
+		return fails ? -1 : 0;
 	if (watched.flip_pending && fails)
 		watched.report.flip_in_doubt = true;
 	else if (watched.flip_pending)
@@ -192,12 +224,16 @@ static int meet_sync(void)
 
 int __wrap_fsync(int fd)
 {
-	return is_watched(fd) ? meet_sync() : __real_fsync(fd);
+	unsigned int file = find_file(fd);
+
+	return file != NOT_WATCHED ? meet_sync(file) : __real_fsync(fd);
 }
 
 int __wrap_fdatasync(int fd)
 {
-	return is_watched(fd) ? meet_sync() : __real_fdatasync(fd);
+	unsigned int file = find_file(fd);
+
+	return file != NOT_WATCHED ? meet_sync(file) : __real_fdatasync(fd);
 }
 
 /* --- memory --- */

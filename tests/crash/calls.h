@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The system calls that the library makes on one image, and its requests for memory: written down,
+ * The system calls that the library makes on one image and its data file, and its requests for memory: written down,
  * counted, and made to fail. The linker puts these in the place of the real ones (--wrap), so what
  * is watched is the code that people run, down to the last layer. Only calls of the watching thread
  * count. A sync is not passed on: here nothing has to outlive the program.
@@ -44,7 +44,8 @@ struct call_report {
 
 /*
  * From here to calls_done(): what changes the file at `path` goes to `log` (NULL: nowhere), and
- * `fault` (NULL: none) strikes.
+ * `fault` (NULL: none) strikes. `data_path` (NULL: none) is its data file, for which the same holds.
  */
-void calls_watch(const char *path, struct crash_log *log, const struct call_fault *fault);
+void calls_watch(const char *path, const char *data_path, struct crash_log *log,
+		 const struct call_fault *fault);
 void calls_done(struct call_report *ret);

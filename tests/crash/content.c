@@ -49,6 +49,27 @@ static bool digest_view(const struct qc_view *view, XXH64_state_t *digest)
 	return true;
 }
 
+bool content_is_disk(const struct content *content, struct qc_file *data)
+{
+	XXH64_state_t *digest = XXH64_createState();
+	static uint8_t buffer[READ_BYTES];
+	struct qc_err err;
+	bool same = true;
+	size_t now;
+
+	must(digest);
+	XXH64_reset(digest, 0);
+	XXH64_update(digest, &data->bytes, sizeof(data->bytes));
+	for (uint64_t at = 0; same && at < data->bytes; at += now) {
+		now = (size_t)qc_min(READ_BYTES, data->bytes - at);
+		same = qc_file_read(data, at, buffer, now, &err) == 0;
+		XXH64_update(digest, buffer, now);
+	}
+	same = same && XXH64_digest(digest) == content->active;
+	XXH64_freeState(digest);
+	return same;
+}
+
 /* Everything that a snapshot says of itself but when it was made. */
 static void digest_words(const struct qc_snapshot *snapshot, XXH64_state_t *digest)
 {

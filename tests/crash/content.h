@@ -28,6 +28,9 @@ void content_of(struct qc_file *file, struct content *ret);
 /* Likewise for an image that is open, and seen through what stands below it. */
 void content_of_layer(const struct qc_layer *layer, struct content *ret);
 
+/* Whether the file is the disk of that content, byte for byte: what a raw data file must be. */
+bool content_is_disk(const struct content *content, struct qc_file *data);
+
 /* Readable, and with nothing to complain about. */
 static inline bool content_is_sound(const struct content *c)
 {

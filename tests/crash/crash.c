@@ -13,6 +13,7 @@
 #include "crash/control.h"
 #include "crash/faults.h"
 #include "crash/must.h"
+#include "crash/pair.h"
 #include "crash/save.h"
 #include "crash/table.h"
 
@@ -28,10 +29,11 @@ struct options {
 
 /* What the workers and their parent share. */
 struct board {
-	atomic_size_t next; /* of all pairs of image and edit */
+	atomic_size_t next; /* of all scenarios, those with a data file coming first */
 	struct worker {
 		unsigned int passed, failed;
 		struct row rows[EDITS_MAX];
+		struct row pairs; /* images with a data file, all edits */
 		char busy_with[NAME_BYTES];
 	} workers[WORKERS_MAX];
 };
@@ -88,6 +90,47 @@ static bool run_pair(const struct options *o, size_t image, size_t edit, struct 
 	return ok;
 }
 
+static size_t pairs_count(void)
+{
+	return pair_kind_count * pair_edit_count;
+}
+
+/* The short run takes each kind and each edit. */
+static bool choose_pair(const struct options *o, size_t number, struct pair_campaign *ret,
+			char name[NAME_BYTES])
+{
+	const struct pair_kind *kind = &pair_kinds[number / pair_edit_count];
+	const struct edit_kind *edit = &pair_edits[number % pair_edit_count];
+
+	*ret = (struct pair_campaign){.kind = kind, .edit = edit, .name = name};
+	/* Large clusters take ten times as long, which goes into copying them. */
+	ret->quick = !o->full || kind->cluster_bits >= 16;
+	snprintf(name, NAME_BYTES, "%s/%s", kind->name, edit->name);
+	if (!pair_fits(edit, kind))
+		return false;
+	if (o->only)
+		return strstr(name, o->only) != NULL;
+	return o->full || (number / pair_edit_count + number % pair_edit_count) % 5 == 0;
+}
+
+static bool run_data_pair(struct pair_campaign *c, const struct options *o, struct worker *worker)
+{
+	struct row row = {.scenarios = 1};
+	double start = now(CLOCK_PROCESS_CPUTIME_ID);
+	bool ok;
+
+	c->tally = &row.tally;
+	c->save_folder = o->save_folder;
+	pair_run(c);
+	row.seconds = now(CLOCK_PROCESS_CPUTIME_ID) - start;
+	ok = tally_bad(&row.tally) == 0;
+	printf("%s %s: %" PRIu64 " states, %" PRIu64 " faults, %.1f s\n", ok ? "ok" : "not ok",
+	       c->name, row.tally.states, row.tally.faults, row.seconds);
+	row_add(&worker->pairs, &row);
+	worker->busy_with[0] = '\0';
+	return ok;
+}
+
 /*
  * The short run takes each image and each edit, but not every pair of them. Plain edits have most
  * images, and several commits of large clusters take longest.
@@ -114,20 +157,37 @@ static bool is_chosen(const struct options *o, size_t image, size_t edit)
 	return o->full || is_in_short_run(image, edit);
 }
 
+static void work_on(const struct options *o, size_t number, struct worker *worker)
+{
+	size_t image = (number - pairs_count()) / edit_kind_count;
+	size_t edit = (number - pairs_count()) % edit_kind_count;
+	struct pair_campaign pair;
+	bool ok;
+
+	if (number < pairs_count()) {
+		if (!choose_pair(o, number, &pair, worker->busy_with)) {
+			worker->busy_with[0] = '\0';
+			return;
+		}
+		ok = run_data_pair(&pair, o, worker);
+	} else if (is_chosen(o, image, edit)) {
+		ok = run_pair(o, image, edit, worker);
+	} else {
+		return;
+	}
+	if (ok)
+		worker->passed++;
+	else
+		worker->failed++;
+}
+
 static _Noreturn void work(const struct options *o, struct board *board, struct worker *worker)
 {
-	size_t pair;
+	const size_t count = pairs_count() + image_kind_count * edit_kind_count;
+	size_t number;
 
-	while ((pair = atomic_fetch_add(&board->next, 1)) < image_kind_count * edit_kind_count) {
-		size_t image = pair / edit_kind_count, edit = pair % edit_kind_count;
-
-		if (!is_chosen(o, image, edit))
-			continue;
-		if (run_pair(o, image, edit, worker))
-			worker->passed++;
-		else
-			worker->failed++;
-	}
+	while ((number = atomic_fetch_add(&board->next, 1)) < count)
+		work_on(o, number, worker);
 	exit(0);
 }
 
@@ -160,7 +220,7 @@ static struct board *make_board(void)
 
 static int run_all(const struct options *o)
 {
-	struct row rows[EDITS_MAX] = {0};
+	struct row rows[EDITS_MAX] = {0}, pairs = {0};
 	struct board *board = make_board();
 	double start = now(CLOCK_MONOTONIC);
 	unsigned int passed = 0, failed = 0;
@@ -180,14 +240,35 @@ static int run_all(const struct options *o)
 		failed += w->failed;
 		for (size_t j = 0; j < edit_kind_count; j++)
 			row_add(&rows[j], &w->rows[j]);
+		row_add(&pairs, &w->pairs);
 		if (w->busy_with[0] != '\0') {
 			printf("not ok %s: the test itself stopped\n", w->busy_with);
 			failed++;
 		}
 	}
-	table_print(rows, now(CLOCK_MONOTONIC) - start);
+	table_print(rows, &pairs, now(CLOCK_MONOTONIC) - start);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed || !passed ? 1 : 0;
+}
+
+/* Everything up to that event is done once more. False: there is no such pair. */
+static bool replay_pair(const char *wanted, bool quick, uint64_t event, bool *ret_ok)
+{
+	const struct options o = {.only = wanted, .full = !quick};
+	struct tally tally = {0};
+	struct pair_campaign c;
+	char name[NAME_BYTES];
+	size_t i = 0;
+
+	while (i < pairs_count() && (!choose_pair(&o, i, &c, name) || strcmp(name, wanted) != 0))
+		i++;
+	if (i == pairs_count())
+		return false;
+	c.tally = &tally;
+	c.wanted = event;
+	pair_run(&c);
+	*ret_ok = tally_bad(&tally) == 0;
+	return true;
 }
 
 /* A fault is named by its pair; a crash brings everything along. */
@@ -198,13 +279,15 @@ static bool replay(const char *path)
 	struct tally tally = {0};
 	uint64_t at;
 	size_t kind;
+	bool ok;
 
 	if (!save_is_fault(path, wanted, sizeof(wanted), &kind, &at))
 		return save_replay(path);
+	if (replay_pair(wanted, kind != 0, at, &ok))
+		return ok;
 	for (size_t image = 0; image < image_kind_count; image++)
 		for (size_t edit = 0; edit < edit_kind_count; edit++) {
 			struct campaign c = campaign_for(&o, wanted, &tally);
-			bool ok;
 
 			name_pair(name, image, edit);
 			if (strcmp(name, wanted) != 0)

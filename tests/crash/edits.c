@@ -244,14 +244,19 @@ static int run_repair(const struct edit_kind *edit, const char *path, struct qc_
 static int run_recover(const char *path, struct qc_err *err)
 {
 	const struct qc_file_open how = {.writable = true, .lock = QC_LOCK_WRITE};
+	struct qc_edit_data_how data_how = {.image_path = path, .policy = QC_CHAIN_ANY};
+	struct qc_edit_data data = {0};
 	struct qc_recover_plan plan;
 	struct qc_file *file;
 	int status = qc_file_posix_open(path, &how, &file, err);
 
 	if (status < 0)
 		return status;
-	if ((status = qc_recover_look(file, &plan, err)) == 0)
+	data_how.image_file = file;
+	if ((status = qc_recover_look(file, &plan, err)) == 0
+	    && (status = qc_edit_data_open_for_redo(&data, &data_how, file, &plan, err)) == 0)
 		status = qc_recover_apply(file, &plan, err);
+	qc_edit_data_close(&data);
 	qc_file_close(file);
 	return status;
 }
@@ -281,7 +286,7 @@ void edit_bytes(const struct edit_kind *edit, uint32_t seed, struct image_bytes 
 	int status;
 
 	folder_put("image", image->bytes, image->size);
-	calls_watch(path, log, NULL);
+	calls_watch(path, NULL, log, NULL);
 	status = edit_file(edit, seed, path, &err);
 	calls_done(&report);
 	if (status < 0)

@@ -15,31 +15,45 @@ const char *crash_size_name(enum crash_size size)
 	return names[size];
 }
 
-/* The file size after an operation. */
-static uint64_t size_after(const struct crash_op *op, uint64_t size)
+/* The size of a file after an operation on whichever. */
+static uint64_t size_after(const struct crash_op *op, unsigned int file, uint64_t size)
 {
+	if (op->file != file)
+		return size;
 	if (op->kind == CRASH_WRITE)
 		return qc_max(size, op->offset + op->length);
 	return op->kind == CRASH_RESIZE ? op->length : size;
 }
 
-uint64_t crash_log_room(const struct crash_log *log, uint64_t size)
+uint64_t crash_log_room_of(const struct crash_log *log, unsigned int file, uint64_t size)
 {
 	uint64_t room = size;
 
 	for (size_t i = 0; i < log->count; i++) {
-		size = size_after(&log->ops[i], size);
+		size = size_after(&log->ops[i], file, size);
 		room = qc_max(room, size);
 	}
 	return room;
 }
 
-static uint64_t longest(const struct crash_log *log, size_t first, size_t end, uint64_t size)
+uint64_t crash_log_room(const struct crash_log *log, uint64_t size)
+{
+	return crash_log_room_of(log, 0, size);
+}
+
+static struct state *file_of(struct state *s, unsigned int file)
+{
+	must(file == 0 || s->beside);
+	return file == 0 ? s : s->beside;
+}
+
+static uint64_t longest(const struct crash_log *log, const size_t *doubt, size_t count,
+			unsigned int file, uint64_t size)
 {
 	uint64_t most = size;
 
-	for (size_t i = first; i < end; i++) {
-		size = size_after(&log->ops[i], size);
+	for (size_t i = 0; i < count; i++) {
+		size = size_after(&log->ops[doubt[i]], file, size);
 		most = qc_max(most, size);
 	}
 	return most;
@@ -65,6 +79,7 @@ static void apply(struct state *s, const struct crash_op *op, uint64_t from, uin
 
 	if (op->kind == CRASH_SYNC)
 		return;
+	s = file_of(s, op->file);
 	if (op->kind == CRASH_RESIZE) {
 		if (op->length < s->size || mode == CRASH_SIZE_AS_WRITTEN)
 			state_resize(s, op->length);
@@ -87,39 +102,63 @@ static void apply_whole(struct state *s, const struct crash_op *op, enum crash_s
 	apply(s, op, 0, UINT64_MAX, mode);
 }
 
-/* What the file's length brings along before any of the doubted operations. */
-static void apply_size(struct state *s, const struct crash_log *log, size_t first, size_t end,
-		       enum crash_size mode)
+/* What a file's length brings along before any of the doubted operations. */
+static void apply_size(struct state *s, const struct crash_log *log, const size_t *doubt,
+		       size_t count, enum crash_size mode)
 {
-	uint64_t durable = s->size, most = longest(log, first, end, durable);
-
 	if (mode != CRASH_SIZE_AHEAD_ZERO && mode != CRASH_SIZE_AHEAD_GARBAGE)
 		return;
-	state_resize(s, most);
-	if (mode == CRASH_SIZE_AHEAD_GARBAGE)
-		state_fill(s, durable, most - durable, GARBAGE);
+	for (unsigned int file = 0; file < (s->beside ? 2u : 1u); file++) {
+		struct state *f = file_of(s, file);
+		uint64_t durable = f->size, most = longest(log, doubt, count, file, durable);
+
+		state_resize(f, most);
+		if (mode == CRASH_SIZE_AHEAD_GARBAGE)
+			state_fill(f, durable, most - durable, GARBAGE);
+	}
+}
+
+void crash_apply(struct state *s, const struct crash_op *op)
+{
+	apply_whole(s, op, CRASH_SIZE_AS_WRITTEN);
+}
+
+void crash_make_whole(struct state *s, const struct crash_log *log, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		apply_whole(s, &log->ops[i], CRASH_SIZE_AS_WRITTEN);
 }
 
 void crash_make(struct state *s, const struct crash_log *log, const struct crash_spec *spec)
 {
-	for (size_t i = 0; i < spec->durable; i++)
-		apply_whole(s, &log->ops[i], CRASH_SIZE_AS_WRITTEN);
-	apply_size(s, log, spec->durable, spec->durable + spec->doubted, spec->size);
-	for (size_t i = 0; i < spec->doubted; i++) {
-		const struct crash_op *op = &log->ops[spec->durable + i];
+	size_t *doubt = calloc(spec->issued + 1, sizeof(*doubt));
+	size_t count, next = 0;
+
+	must(doubt);
+	count = crash_log_doubt(log, spec->issued, doubt);
+	must(count == spec->doubted);
+	for (size_t i = 0; i < spec->issued; i++)
+		if (next < count && doubt[next] == i)
+			next++;
+		else
+			apply_whole(s, &log->ops[i], CRASH_SIZE_AS_WRITTEN);
+	apply_size(s, log, doubt, count, spec->size);
+	for (size_t i = 0; i < count; i++) {
+		const struct crash_op *op = &log->ops[doubt[i]];
 
 		if (spec->torn == i)
 			apply(s, op, spec->torn_from, spec->torn_to, spec->size);
 		else if (spec->present[i])
 			apply_whole(s, op, spec->size);
 	}
+	free(doubt);
 }
 
 /* --- one stretch --- */
 
 struct stretch {
 	struct crash_run *run;
-	const struct crash_op *ops;
+	const size_t *doubt; /* indices of operations */
 	size_t count;
 	struct crash_spec *spec;
 	uint64_t random;
@@ -128,6 +167,11 @@ struct stretch {
 static bool judge(struct stretch *t)
 {
 	return t->run->judge(t->run->context, t->run->state, t->spec);
+}
+
+static const struct crash_op *op_at(const struct stretch *t, size_t i)
+{
+	return &t->run->log->ops[t->doubt[i]];
 }
 
 static uint64_t next_random(struct stretch *t)
@@ -141,14 +185,14 @@ static uint64_t next_random(struct stretch *t)
 static void take(struct stretch *t, size_t i)
 {
 	t->spec->present[i] = true;
-	apply_whole(t->run->state, &t->ops[i], t->spec->size);
+	apply_whole(t->run->state, op_at(t, i), t->spec->size);
 }
 
 /* The parts of operation i while those before it are as they are, and those after all or none. */
 static bool tear(struct stretch *t, size_t i, bool with_rest)
 {
 	struct state *s = t->run->state;
-	uint64_t sectors = op_sectors(&t->ops[i]);
+	uint64_t sectors = op_sectors(op_at(t, i));
 	bool go = true;
 
 	if (t->run->no_tears)
@@ -159,7 +203,7 @@ static bool tear(struct stretch *t, size_t i, bool with_rest)
 
 		t->spec->torn_from = part % 2 ? part / 2 + 1 : 0;
 		t->spec->torn_to = part % 2 ? sectors : part / 2 + 1;
-		apply(s, &t->ops[i], t->spec->torn_from, t->spec->torn_to, t->spec->size);
+		apply(s, op_at(t, i), t->spec->torn_from, t->spec->torn_to, t->spec->size);
 		for (size_t j = i + 1; with_rest && j < t->count; j++)
 			take(t, j);
 		go = judge(t);
@@ -264,6 +308,33 @@ static bool random_subsets(struct stretch *t)
 	return go;
 }
 
+/* Takes the operations of a file up to and including i; false if that one is not the file's. */
+static bool take_file(struct stretch *t, unsigned int file, size_t i)
+{
+	if (op_at(t, i)->file != file)
+		return false;
+	for (size_t j = 0; j <= i; j++)
+		if (op_at(t, j)->file == file)
+			take(t, j);
+	return true;
+}
+
+/* The storage of either file may be ahead of the other's: the prefixes of both, without the empty ones. */
+static bool two_prefixes(struct stretch *t)
+{
+	size_t mark = state_mark(t->run->state);
+	bool go = true;
+
+	for (size_t i = 0; go && i < t->count; i++)
+		for (size_t j = 0; go && j < t->count; j++) {
+			if (take_file(t, 0, i) && take_file(t, 1, j))
+				go = judge(t);
+			state_rewind(t->run->state, mark);
+			memset(t->spec->present, 0, t->count);
+		}
+	return go;
+}
+
 static bool with_size(struct stretch *t, enum crash_size size)
 {
 	struct state *s = t->run->state;
@@ -271,45 +342,76 @@ static bool with_size(struct stretch *t, enum crash_size size)
 	bool go;
 
 	t->spec->size = size;
-	apply_size(s, t->run->log, t->spec->durable, t->spec->durable + t->count, size);
+	apply_size(s, t->run->log, t->doubt, t->count, size);
 	go = prefixes(t) && one_alone(t);
 	if (t->count <= SUBSET_OPS_MAX)
 		go = go && subsets(t, 0);
 	else
 		go = go && all_but_one(t) && random_subsets(t);
+	if (s->beside && t->count > SUBSET_OPS_MAX)
+		go = go && two_prefixes(t);
 	state_rewind(s, mark);
 	return go;
 }
 
-static bool one_stretch(struct crash_run *run, struct crash_spec *spec, size_t first, size_t end)
+static bool grows(const struct stretch *t)
 {
-	struct stretch t = {run, run->log->ops + first, end - first, spec, 0};
-	bool grows = longest(run->log, first, end, run->state->size) > run->state->size;
+	struct state *s = t->run->state;
 
+	for (unsigned int file = 0; file < (s->beside ? 2u : 1u); file++)
+		if (longest(t->run->log, t->doubt, t->count, file, file_of(s, file)->size)
+		    > file_of(s, file)->size)
+			return true;
+	return false;
+}
+
+/* A crash after `end` operations, the first `durable` of which, if they are the image's, are safe. */
+static bool one_stretch(struct crash_run *run, struct crash_spec *spec, size_t durable, size_t end)
+{
+	size_t *doubt = calloc(end + 1, sizeof(*doubt));
+	struct stretch t = {.run = run, .doubt = doubt, .spec = spec};
+	bool go = true;
+	int sizes;
+
+	must(doubt);
+	t.count = crash_log_doubt(run->log, end, doubt);
 	must(t.count <= DOUBT_MAX);
-	t.random = (run->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) + first;
-	*spec = (struct crash_spec){.durable = first, .doubted = t.count, .torn = STATE_NONE};
-	for (int size = 0; size < (grows ? CRASH_SIZE_COUNT : 1); size++)
-		if (!with_size(&t, (enum crash_size)size))
-			return false;
-	return true;
+	t.random = (run->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) + durable;
+	*spec = (struct crash_spec){.issued = end,
+				    .durable = durable,
+				    .doubted = t.count,
+				    .torn = STATE_NONE};
+	sizes = grows(&t) ? CRASH_SIZE_COUNT : 1;
+	for (int size = 0; go && size < sizes; size++)
+		go = with_size(&t, (enum crash_size)size);
+	free(doubt);
+	return go;
+}
+
+/* The sync at `at` makes durable what its file was given since its last one. */
+static void apply_durable(struct crash_run *run, size_t first, size_t at)
+{
+	for (size_t i = first; i < at; i++)
+		if (run->log->ops[i].file == run->log->ops[at].file)
+			apply_whole(run->state, &run->log->ops[i], CRASH_SIZE_AS_WRITTEN);
 }
 
 bool crash_enumerate(struct crash_run *run)
 {
 	struct crash_spec *spec = malloc(sizeof(*spec));
-	size_t start = state_mark(run->state), first = 0, end;
+	size_t start = state_mark(run->state), durable[CRASH_FILES] = {0}, end = 0;
 	bool go = true;
 
 	must(spec);
-	while (go && first <= run->log->count) {
-		end = crash_log_sync(run->log, first);
+	for (;;) {
+		end = crash_log_sync(run->log, end);
 		if (end >= run->from)
-			go = one_stretch(run, spec, first, end);
-		if (end == run->log->count)
+			go = one_stretch(run, spec, durable[0], end);
+		if (!go || end == run->log->count)
 			break;
-		for (; first <= end; first++)
-			apply_whole(run->state, &run->log->ops[first], CRASH_SIZE_AS_WRITTEN);
+		apply_durable(run, durable[run->log->ops[end].file], end);
+		durable[run->log->ops[end].file] = end + 1;
+		end++;
 	}
 	state_rewind(run->state, start);
 	free(spec);

@@ -3,14 +3,16 @@
  * From a log to all states that a crash can leave, under the one assumption: a sector is written
  * whole or not at all, and a sync that has returned has done its work. What was issued before a sync
  * is durable after it; what was issued since is there or not, each operation for itself, in any
- * order, and an operation of many sectors may be there in part.
+ * order, and an operation of many sectors may be there in part. Where there is a data file, a sync of
+ * one file says nothing of the other.
  *
- * For each stretch between two syncs:
+ * For each sync, just before it, of the operations that are in doubt then:
  *	every prefix of the operations
  *	every subset, up to SUBSET_OPS_MAX operations; beyond that all but one, one alone, and
  *	random subsets
  *	each operation torn at each sector border, its beginning or its end being there, while
  *	those before it are there and those after are not; all others are; none is
+ *	where they are of two files, each prefix of one with each prefix of the other
  *	all of it with each of enum crash_size
  */
 #pragma once
@@ -36,8 +38,9 @@ enum crash_size {
 
 /* One state, as a recipe. */
 struct crash_spec {
-	size_t durable; /* operations that are there for certain */
-	size_t doubted; /* operations after those that may be */
+	size_t issued; /* operations before the crash */
+	size_t durable; /* how many of them are there for certain, as far as the image is concerned */
+	size_t doubted; /* operations that may be there; see crash_log_doubt() */
 	bool present[DOUBT_MAX];
 	size_t torn; /* which of the doubted ones is there only in part; STATE_NONE: none */
 	uint64_t torn_from, torn_to; /* that part, in sectors of its range */
@@ -57,11 +60,18 @@ struct crash_run {
 	void *context;
 };
 
-/* The file size that a log needs at most. */
+/* The size that a log needs at most, of the image or of another file. */
 uint64_t crash_log_room(const struct crash_log *log, uint64_t size);
+uint64_t crash_log_room_of(const struct crash_log *log, unsigned int file, uint64_t size);
 
 /* The state must be the image that the log starts from, and is so again in the end. */
 bool crash_enumerate(struct crash_run *run);
+
+/* Does one operation, whole. */
+void crash_apply(struct state *state, const struct crash_op *op);
+
+/* Does the first `count` operations of the log. */
+void crash_make_whole(struct state *state, const struct crash_log *log, size_t count);
 
 /* Makes the one state that the recipe describes. */
 void crash_make(struct state *state, const struct crash_log *log, const struct crash_spec *spec);

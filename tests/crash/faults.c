@@ -19,11 +19,7 @@
 
 #define FOR_EVER UINT64_MAX
 
-static const struct fault_kind {
-	const char *name;
-	struct call_fault fault;
-	bool harmless; /* whoever meets it just goes on */
-} kinds[] = {
+const struct fault_kind fault_kinds[] = {
 	{"a sync fails", {CALL_SYNC, EIO, false, 1, 0}, false},
 	{"every sync fails", {CALL_SYNC, EIO, false, FOR_EVER, 0}, false},
 	{"a sync is interrupted", {CALL_SYNC, EINTR, false, 1, 0}, false},
@@ -44,6 +40,8 @@ static const struct fault_kind {
 	{"no memory", {CALL_MEMORY, ENOMEM, false, FOR_EVER, 0}, false},
 };
 
+const size_t fault_kind_count = sizeof(fault_kinds) / sizeof(fault_kinds[0]);
+
 /* One run with a fault, and how it ended. */
 struct trial {
 	struct campaign *campaign;
@@ -62,7 +60,7 @@ static void run(struct trial *t)
 	const char *path = folder_path("image");
 
 	folder_put("image", old->bytes, old->size);
-	calls_watch(path, NULL, &t->fault);
+	calls_watch(path, NULL, NULL, &t->fault);
 	t->status = edit_file(t->campaign->edit, 100, path, &t->err);
 	calls_done(&t->report);
 	folder_get("image", &t->after);
@@ -72,18 +70,19 @@ static void run(struct trial *t)
 
 /* --- what must be so --- */
 
-static bool is_code_right(const struct trial *t)
+bool fault_code_is_right(const struct call_fault *fault, const struct call_report *report,
+			 enum qc_code code)
 {
-	if (t->report.flip_cut) /* that is not continued, so nobody hears why it was cut */
-		return t->err.code == QC_E_IO;
-	switch (t->fault.os_errno) {
+	if (report->flip_cut) /* that is not continued, so nobody hears why it was cut */
+		return code == QC_E_IO;
+	switch (fault->os_errno) {
 	case ENOSPC:
 	case EFBIG:
-		return t->err.code == QC_E_NO_SPACE;
+		return code == QC_E_NO_SPACE;
 	case ENOMEM:
-		return t->err.code == QC_E_NO_MEMORY;
+		return code == QC_E_NO_MEMORY;
 	default:
-		return t->err.code == QC_E_IO;
+		return code == QC_E_IO;
 	}
 }
 
@@ -141,7 +140,7 @@ static const char *judge_failed(struct trial *t)
 		return "what is harmless is an error";
 	if (t->report.flip_in_doubt)
 		return "the outcome is unknown, and nobody says so";
-	if (!t->kind->harmless && !is_code_right(t))
+	if (!t->kind->harmless && !fault_code_is_right(&t->fault, &t->report, t->err.code))
 		return "the error is called something else";
 	if (!state_is(t->state, version_after(t, t->report.commits)))
 		return "failed, and something changed";
@@ -188,7 +187,7 @@ static const char *go_on(struct trial *t)
 static void fail(struct trial *t, const char *what)
 {
 	struct campaign *c = t->campaign;
-	size_t kind = (size_t)(t->kind - kinds);
+	size_t kind = (size_t)(t->kind - fault_kinds);
 
 	c->tally->disagreed++;
 	if (c->saved++ >= 3)
@@ -233,15 +232,15 @@ void campaign_faults(struct campaign *c)
 
 	open_state(c, &s);
 	t.state = &s;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < fault_kind_count; i++) {
 		/* Syncs are few, and what matters most. */
-		uint64_t step = kinds[i].fault.calls == CALL_SYNC ? 1
-				: c->quick			  ? 5
-				: c->large			  ? 3
-								  : 1;
+		uint64_t step = fault_kinds[i].fault.calls == CALL_SYNC ? 1
+				: c->quick				? 5
+				: c->large				? 3
+									: 1;
 
-		t.kind = &kinds[i];
-		t.fault = kinds[i].fault;
+		t.kind = &fault_kinds[i];
+		t.fault = fault_kinds[i].fault;
 		for (t.fault.at = c->tally->faults % step; try_one(&t); t.fault.at += step)
 			;
 	}
@@ -251,11 +250,13 @@ void campaign_faults(struct campaign *c)
 
 bool faults_replay(struct campaign *c, size_t kind, uint64_t at)
 {
-	struct trial t = {.campaign = c, .kind = &kinds[kind], .fault = kinds[kind].fault};
+	struct trial t = {.campaign = c,
+			  .kind = &fault_kinds[kind],
+			  .fault = fault_kinds[kind].fault};
 	const char *why;
 	struct state s;
 
-	must(kind < sizeof(kinds) / sizeof(kinds[0]));
+	must(kind < fault_kind_count);
 	open_state(c, &s);
 	t.state = &s;
 	t.fault.at = at;

@@ -127,9 +127,9 @@ static void lengthen_first_snapshot(struct site *s, uint64_t disk_bytes)
 /* --- bases --- */
 
 /* Both have something in common; the old one ends before the disk does, the new one after it. */
-static void put_base(const struct image_kind *kind, uint64_t disk_bytes, bool new)
+static void put_base(uint32_t cluster_bits, uint64_t disk_bytes, bool new)
 {
-	uint64_t cluster = UINT64_C(1) << kind->cluster_bits;
+	uint64_t cluster = UINT64_C(1) << cluster_bits;
 	uint64_t bytes = new ? disk_bytes + cluster : disk_bytes - cluster / 2;
 	uint8_t *content = malloc((size_t)bytes);
 
@@ -143,6 +143,12 @@ static void put_base(const struct image_kind *kind, uint64_t disk_bytes, bool ne
 	}
 	folder_put(new ? "new" : "old", content, bytes);
 	free(content);
+}
+
+void image_put_bases(uint32_t cluster_bits, uint64_t disk_bytes)
+{
+	put_base(cluster_bits, disk_bytes, false);
+	put_base(cluster_bits, disk_bytes, true);
 }
 
 /* --- what is wrong with it --- */
@@ -262,8 +268,7 @@ void image_kind_build(const struct image_kind *kind, struct image_bytes *ret)
 
 	must(s.buffer && s.text);
 	if (kind->backing) {
-		put_base(kind, options.disk_bytes, false);
-		put_base(kind, options.disk_bytes, true);
+		image_put_bases(kind->cluster_bits, options.disk_bytes);
 		fill_overlay(&s);
 	} else {
 		fill_disk(&s);

@@ -9,6 +9,12 @@
 void crash_log_add(struct crash_log *log, enum crash_kind kind, uint64_t offset, uint64_t length,
 		   const uint8_t *bytes)
 {
+	crash_log_add_to(log, 0, kind, offset, length, bytes);
+}
+
+void crash_log_add_to(struct crash_log *log, unsigned int file, enum crash_kind kind,
+		      uint64_t offset, uint64_t length, const uint8_t *bytes)
+{
 	struct crash_op *op;
 
 	if (log->count == log->room) {
@@ -17,7 +23,7 @@ void crash_log_add(struct crash_log *log, enum crash_kind kind, uint64_t offset,
 		must(log->ops);
 	}
 	op = &log->ops[log->count++];
-	*op = (struct crash_op){kind, offset, length, NULL};
+	*op = (struct crash_op){kind, file, offset, length, NULL};
 	if (bytes) {
 		op->bytes = malloc((size_t)length);
 		must(op->bytes);
@@ -28,8 +34,8 @@ void crash_log_add(struct crash_log *log, enum crash_kind kind, uint64_t offset,
 void crash_log_append(struct crash_log *log, const struct crash_log *from, size_t first, size_t end)
 {
 	for (size_t i = first; i < end; i++)
-		crash_log_add(log, from->ops[i].kind, from->ops[i].offset, from->ops[i].length,
-			      from->ops[i].bytes);
+		crash_log_add_to(log, from->ops[i].file, from->ops[i].kind, from->ops[i].offset,
+				 from->ops[i].length, from->ops[i].bytes);
 }
 
 void crash_log_clear(struct crash_log *log)
@@ -43,7 +49,8 @@ void crash_log_clear(struct crash_log *log)
 size_t crash_log_flip(const struct crash_log *log, size_t from)
 {
 	while (from < log->count
-	       && (log->ops[from].kind != CRASH_WRITE || log->ops[from].offset != 0))
+	       && (log->ops[from].kind != CRASH_WRITE || log->ops[from].file != 0
+		   || log->ops[from].offset != 0))
 		from++;
 	return from;
 }
@@ -59,7 +66,22 @@ size_t crash_log_durable(const struct crash_log *log, size_t from)
 {
 	size_t sync = crash_log_sync(log, from);
 
+	while (sync < log->count && log->ops[sync].file != 0)
+		sync = crash_log_sync(log, sync + 1);
 	return sync < log->count ? sync + 1 : SIZE_MAX;
+}
+
+size_t crash_log_doubt(const struct crash_log *log, size_t issued, size_t *ret)
+{
+	size_t durable[CRASH_FILES] = {0}, count = 0;
+
+	for (size_t i = 0; i < issued; i++)
+		if (log->ops[i].kind == CRASH_SYNC)
+			durable[log->ops[i].file] = i + 1;
+	for (size_t i = 0; i < issued; i++)
+		if (i >= durable[log->ops[i].file])
+			ret[count++] = i;
+	return count;
 }
 
 static void resize(struct image_bytes *image, uint64_t size)

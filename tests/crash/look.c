@@ -14,7 +14,7 @@
 
 bool recover_once(struct qc_file *file, struct crash_log *log, const char **ret_why)
 {
-	struct qc_file *watched = record_file_open(file, log);
+	struct qc_file *watched = record_file_open(file, 0, log);
 	struct qc_recover_plan plan;
 	struct qc_err err;
 	const char *why = NULL;

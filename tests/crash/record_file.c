@@ -6,6 +6,7 @@
 struct record_file {
 	struct qc_file base;
 	struct qc_file *lower;
+	unsigned int number;
 	struct crash_log *log;
 };
 
@@ -29,25 +30,28 @@ static int record_read(struct qc_file *file, uint64_t offset, void *buffer, size
 static int record_write(struct qc_file *file, uint64_t offset, const void *buffer, size_t length,
 			struct qc_err *err)
 {
-	crash_log_add(record(file)->log, CRASH_WRITE, offset, length, buffer);
+	crash_log_add_to(record(file)->log, record(file)->number, CRASH_WRITE, offset, length,
+			 buffer);
 	return done(file, qc_file_write(record(file)->lower, offset, buffer, length, err));
 }
 
 static int record_resize(struct qc_file *file, uint64_t bytes, struct qc_err *err)
 {
-	crash_log_add(record(file)->log, CRASH_RESIZE, 0, bytes, NULL);
+	crash_log_add_to(record(file)->log, record(file)->number, CRASH_RESIZE, 0, bytes, NULL);
 	return done(file, qc_file_resize(record(file)->lower, bytes, err));
 }
 
 static int record_punch(struct qc_file *file, uint64_t offset, uint64_t length, struct qc_err *err)
 {
-	crash_log_add(record(file)->log, CRASH_PUNCH, offset, length, NULL);
+	crash_log_add_to(record(file)->log, record(file)->number, CRASH_PUNCH, offset, length,
+			 NULL);
 	return done(file, qc_file_punch(record(file)->lower, offset, length, err));
 }
 
 static int record_sync(struct qc_file *file, enum qc_sync kind, struct qc_err *err)
 {
-	crash_log_add(record(file)->log, CRASH_SYNC, (uint64_t)kind, 0, NULL);
+	crash_log_add_to(record(file)->log, record(file)->number, CRASH_SYNC, (uint64_t)kind, 0,
+			 NULL);
 	return qc_file_sync(record(file)->lower, kind, err);
 }
 
@@ -72,7 +76,7 @@ static const struct qc_file_ops record_ops = {
 	.close = record_close,
 };
 
-struct qc_file *record_file_open(struct qc_file *lower, struct crash_log *log)
+struct qc_file *record_file_open(struct qc_file *lower, unsigned int number, struct crash_log *log)
 {
 	struct record_file *r = calloc(1, sizeof(*r));
 
@@ -80,6 +84,7 @@ struct qc_file *record_file_open(struct qc_file *lower, struct crash_log *log)
 	r->base = *lower;
 	r->base.ops = &record_ops;
 	r->lower = lower;
+	r->number = number;
 	r->log = log;
 	return &r->base;
 }

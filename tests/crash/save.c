@@ -156,20 +156,26 @@ static void get_versions(FILE *from, struct state *s)
 	}
 }
 
-static void print_log(const struct crash_log *log, const struct crash_spec *spec)
+void save_print_log(const struct crash_log *log, const struct crash_spec *spec)
 {
 	static const char *const kinds[] = {"write", "resize", "punch", "sync"};
 
-	for (size_t i = 0; i < log->count; i++) {
-		size_t doubt = i - spec->durable;
-		const char *there = i < spec->durable	     ? "durable"
-				    : doubt >= spec->doubted ? "never issued"
-				    : doubt == spec->torn    ? "torn"
-				    : spec->present[doubt]   ? "there"
-							     : "missing";
+	size_t doubt[DOUBT_MAX], next = 0;
 
-		printf("%4zu %-6s at 0x%06" PRIx64 " length 0x%06" PRIx64 "  %s\n", i,
-		       kinds[log->ops[i].kind], log->ops[i].offset, log->ops[i].length, there);
+	must(spec->doubted <= DOUBT_MAX
+	     && crash_log_doubt(log, spec->issued, doubt) == spec->doubted);
+	for (size_t i = 0; i < log->count; i++) {
+		bool doubted = next < spec->doubted && doubt[next] == i;
+		const char *there = i >= spec->issued	  ? "never issued"
+				    : !doubted		  ? "durable"
+				    : next == spec->torn  ? "torn"
+				    : spec->present[next] ? "there"
+							  : "missing";
+
+		next += doubted;
+		printf("%4zu %s%-6s at 0x%06" PRIx64 " length 0x%06" PRIx64 "  %s\n", i,
+		       log->ops[i].file == 0 ? "" : "data file: ", kinds[log->ops[i].kind],
+		       log->ops[i].offset, log->ops[i].length, there);
 	}
 	if (spec->torn != STATE_NONE)
 		printf("torn: sectors %" PRIu64 "..%" PRIu64 " of it are there\n", spec->torn_from,
@@ -236,7 +242,7 @@ bool save_replay(const char *path)
 	state_init(&state, bytes, size, crash_log_room(&log, size) + (UINT64_C(1) << 20));
 	get_versions(from, &state);
 	fclose(from);
-	print_log(&log, spec);
+	save_print_log(&log, spec);
 	crash_make(&state, &log, spec);
 	ok = print_verdict(&state, spec, log.count == 0);
 	state_clear(&state);

@@ -10,6 +10,9 @@ void save_state(const char *folder, const char *name, unsigned int number,
 		const struct image_bytes *base, const struct crash_log *log,
 		const struct crash_spec *spec, const struct state *state);
 
+/* What is in the log, and what of it is there. */
+void save_print_log(const struct crash_log *log, const struct crash_spec *spec);
+
 /* Makes the state again, prints it and the verdict of every judge. False: it still fails. */
 bool save_replay(const char *path);
 

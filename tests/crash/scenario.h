@@ -50,6 +50,9 @@ extern const size_t image_kind_count;
 /* Builds it, and puts its bases, if it has such, into the folder. */
 void image_kind_build(const struct image_kind *kind, struct image_bytes *ret);
 
+/* Puts the two bases of such images into the folder. */
+void image_put_bases(uint32_t cluster_bits, uint64_t disk_bytes);
+
 /* Bytes that depend on the seed; returns the buffer. */
 const uint8_t *image_pattern(uint8_t *buffer, uint64_t length, uint32_t seed);
 

@@ -32,6 +32,13 @@ void state_clear(struct state *s)
 	*s = (struct state){0};
 }
 
+void state_put_beside(struct state *image, struct state *data)
+{
+	must(image->undo_bytes == 0 && data->undo_bytes == 0);
+	image->beside = data;
+	data->image = image;
+}
+
 /* --- the judge --- */
 
 static void judge_sector(struct state *s, uint64_t sector)
@@ -207,22 +214,24 @@ void state_set(struct state *s, const uint8_t *bytes, uint64_t size)
 /* --- changes --- */
 
 struct saved {
+	struct state *of;
 	uint64_t offset, length, size;
 };
 
 static void save(struct state *s, uint64_t offset, uint64_t length)
 {
-	struct saved saved = {offset, length, s->size};
-	size_t needed = s->undo_bytes + (size_t)length + sizeof(saved);
+	struct saved saved = {s, offset, length, s->size};
+	struct state *to = s->image ? s->image : s;
+	size_t needed = to->undo_bytes + (size_t)length + sizeof(saved);
 
-	if (needed > s->undo_room) {
-		s->undo_room = 2 * needed;
-		s->undo = realloc(s->undo, s->undo_room);
-		must(s->undo);
+	if (needed > to->undo_room) {
+		to->undo_room = 2 * needed;
+		to->undo = realloc(to->undo, to->undo_room);
+		must(to->undo);
 	}
-	memcpy(s->undo + s->undo_bytes, s->bytes + offset, (size_t)length);
-	memcpy(s->undo + s->undo_bytes + length, &saved, sizeof(saved));
-	s->undo_bytes = needed;
+	memcpy(to->undo + to->undo_bytes, s->bytes + offset, (size_t)length);
+	memcpy(to->undo + to->undo_bytes + length, &saved, sizeof(saved));
+	to->undo_bytes = needed;
 }
 
 void state_write(struct state *s, uint64_t offset, uint64_t length, const uint8_t *bytes)
@@ -266,8 +275,9 @@ void state_rewind(struct state *s, size_t mark)
 		s->undo_bytes -= sizeof(saved);
 		memcpy(&saved, s->undo + s->undo_bytes, sizeof(saved));
 		s->undo_bytes -= (size_t)saved.length;
-		memcpy(s->bytes + saved.offset, s->undo + s->undo_bytes, (size_t)saved.length);
-		s->size = saved.size;
-		judge_range(s, saved.offset, saved.length);
+		memcpy(saved.of->bytes + saved.offset, s->undo + s->undo_bytes,
+		       (size_t)saved.length);
+		saved.of->size = saved.size;
+		judge_range(saved.of, saved.offset, saved.length);
 	}
 }

@@ -34,6 +34,8 @@ struct version {
 };
 
 struct state {
+	struct state *beside; /* the data file, which has no versions; borrowed */
+	struct state *image;  /* of a data file: the image, whose stack is theirs both */
 	uint8_t *bytes;
 	uint64_t size;
 	uint64_t room; /* a multiple of SECTOR; no operation of the log reaches beyond */
@@ -50,6 +52,9 @@ struct state {
 /* Starts as a copy of the image. The buffer has room for that file size. */
 void state_init(struct state *s, const uint8_t *bytes, uint64_t size, uint64_t room);
 void state_clear(struct state *s);
+
+/* From now on both change, and are taken back, together. Neither may move. */
+void state_put_beside(struct state *image, struct state *data);
 
 /* Allows the state to be this image. */
 void state_add_version(struct state *s, const uint8_t *bytes, uint64_t size);

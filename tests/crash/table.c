@@ -53,7 +53,7 @@ static void print_total(const struct row *total, double seconds)
 	       t->torn_doubtful);
 }
 
-void table_print(const struct row *rows, double seconds)
+void table_print(const struct row *rows, const struct row *pairs, double seconds)
 {
 	struct row total = {0};
 
@@ -72,6 +72,9 @@ void table_print(const struct row *rows, double seconds)
 		print_row(edit_kinds[i].group, &group);
 		row_add(&total, &group);
 	}
+	if (pairs->scenarios > 0)
+		print_row("with a data file", pairs);
+	row_add(&total, pairs);
 	print_row("total", &total);
 	print_total(&total, seconds);
 }

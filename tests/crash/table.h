@@ -12,5 +12,5 @@ struct row {
 
 void row_add(struct row *to, const struct row *row);
 
-/* One row for each of edit_kinds; those of one group are summed up. */
-void table_print(const struct row *rows, double seconds);
+/* One row for each of edit_kinds; those of one group are summed up. And one for pairs. */
+void table_print(const struct row *rows, const struct row *pairs, double seconds);

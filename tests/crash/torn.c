@@ -27,16 +27,11 @@ struct flip {
 static struct flip before_flip(struct campaign *c, size_t number, struct state *s)
 {
 	const struct image_bytes *base = &c->versions[0];
-	struct crash_spec *spec = calloc(1, sizeof(*spec));
 
-	must(spec);
-	spec->durable = c->flips[number];
-	spec->torn = STATE_NONE;
 	state_init(s, base->bytes, base->size, crash_log_room(&c->log, base->size));
 	for (size_t i = number; i < number + 2; i++)
 		state_add_version(s, c->versions[i].bytes, c->versions[i].size);
-	crash_make(s, &c->log, spec);
-	free(spec);
+	crash_make_whole(s, &c->log, c->flips[number]);
 	return (struct flip){c, number, c->versions[number].bytes,
 			     c->log.ops[c->flips[number]].bytes};
 }
@@ -93,7 +88,7 @@ static bool is_doubtful(struct qc_file *file, struct qc_recover_plan *plan)
 static const char *finish(struct qc_file *file, struct crash_log *log)
 {
 	struct qc_recover_plan plan;
-	struct qc_file *watched = record_file_open(file, log);
+	struct qc_file *watched = record_file_open(file, 0, log);
 	const char *why = NULL;
 	struct qc_err err;
 
@@ -293,7 +288,7 @@ static void expect_same(struct campaign *c, struct state *s, const char *what)
 	buffer_file_init(&file);
 	buffer_file_set(&file, s->bytes, s->size);
 	content_of(&file.base, &before);
-	watched = record_file_open(&file.base, &log);
+	watched = record_file_open(&file.base, 0, &log);
 	if (qc_recover_look(watched, &plan, &err) == 0)
 		(void)qc_recover_apply(watched, &plan, &err);
 	qc_file_close(watched);

@@ -7,34 +7,10 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "base/checked.h"
-#include "crash/must.h"
 #include "format/features.h"
 #include "image/chain.h"
 #include "image/data_file.h"
 #include "io/file_posix.h"
-
-/* Whether the file is the disk, byte for byte, of which content.h has the digest. */
-static bool is_disk(struct qc_file *data, const struct content *content)
-{
-	static uint8_t buffer[1 << 16];
-	XXH64_state_t *digest = XXH64_createState();
-	struct qc_err err;
-	bool same = true;
-	size_t now;
-
-	must(digest);
-	XXH64_reset(digest, 0);
-	XXH64_update(digest, &data->bytes, sizeof(data->bytes));
-	for (uint64_t at = 0; same && at < data->bytes; at += now) {
-		now = (size_t)qc_min(sizeof(buffer), data->bytes - at);
-		same = qc_file_read(data, at, buffer, now, &err) == 0;
-		XXH64_update(digest, buffer, now);
-	}
-	same = same && XXH64_digest(digest) == content->active;
-	XXH64_freeState(digest);
-	return same;
-}
 
 /* Takes the data file, too, if there is one. */
 static bool open_data(struct qc_layer *layer, const char *path)
@@ -70,7 +46,7 @@ static void see_layer(struct qc_layer *layer, const char *path, struct seen *ret
 	content_of_layer(layer, &ret->content);
 	if (ret->pending)
 		ret->content.readable = false;
-	else if (qc_data_file_is_raw(image) && !is_disk(layer->data, &ret->content))
+	else if (qc_data_file_is_raw(image) && !content_is_disk(&ret->content, layer->data))
 		ret->content.corruptions++;
 }
 

@@ -183,10 +183,10 @@ static int write_files(const struct qc_create *how, const char *path, bool repla
 	int rc;
 
 	rc = create_data(how, path, common->no_sync, &data_target, &data, err);
-	if (rc == 0 && data == NULL)
-		lock_down_but_publish(common, file);
-	if (rc == 0)
+	if (rc == 0) {
+		lock_down_but_publish(common, file, data);
 		rc = qc_create_write(how, file, err);
+	}
 	(void)interrupt_catch(); /* from here on it is too late to say that nothing was made */
 	if (rc == 0 && data != NULL && (rc = qc_file_sync(file, QC_SYNC_FULL, err)) == 0)
 		rc = qc_file_posix_publish(data, data_target, false, err);

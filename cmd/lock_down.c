@@ -17,17 +17,18 @@
 #define CAN_LOCK_DOWN 1
 #endif
 
-void lock_down_but_publish(const struct common_options *common, const struct qc_file *file)
+void lock_down_but_publish(const struct common_options *common, const struct qc_file *file,
+			   const struct qc_file *and_this)
 {
 	if (common->no_sandbox || !CAN_LOCK_DOWN)
 		return;
 	tzset(); /* reads a file, once, if any date is to be shown in local time */
-	qc_sandbox_lock(file);
+	qc_sandbox_lock(file, and_this);
 }
 
 void lock_down(const struct common_options *common)
 {
-	lock_down_but_publish(common, NULL);
+	lock_down_but_publish(common, NULL, NULL);
 }
 
 void lock_down_opened(const void *common)

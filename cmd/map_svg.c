@@ -119,7 +119,7 @@ int map_svg(const char *path, const char *target, const struct common_options *c
 		qc_file_close(file);
 		return qc_err_context(err, "'%s'", target);
 	}
-	lock_down_but_publish(common, to);
+	lock_down_but_publish(common, to, NULL);
 	r = make(file, path, to, progress, err);
 	if (r == 0 && qc_file_posix_publish(to, real_target, true, err) < 0)
 		r = qc_err_context(err, "'%s'", target);

@@ -56,7 +56,7 @@ int read_to_file(const struct opened_view *opened, const struct qc_copy *copy, c
 	rc = qc_file_posix_create(target, false, &file, err);
 	if (rc < 0)
 		return rc;
-	lock_down_but_publish(common, file);
+	lock_down_but_publish(common, file, NULL);
 	rc = qc_file_resize(file, copy->length, err);
 	if (rc == 0)
 		rc = qc_copy_to_file(copy, file, err);

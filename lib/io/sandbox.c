@@ -61,6 +61,8 @@ static int folder_of(const struct qc_file *to_publish)
 	return p ? p->folder_fd : -1;
 }
 
+#define FOLDERS 2
+
 /* --- Landlock --- */
 
 /* LANDLOCK_ACCESS_FS_REFER, which older headers lack: names may move, as long as they stay inside. */
@@ -109,7 +111,7 @@ static bool allow_names(int ruleset_fd, int folder_fd, uint64_t handled)
 	       == 0;
 }
 
-static bool lock_paths(int folder_fd)
+static bool lock_paths(const int folders[FOLDERS])
 {
 	int version = landlock_version();
 	struct ruleset all;
@@ -122,8 +124,11 @@ static bool lock_paths(int folder_fd)
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
 	if (fd < 0)
 		return false;
-	locked = (folder_fd < 0 || allow_names(fd, folder_fd, all.handled_access_fs))
-		 && syscall(SYS_landlock_restrict_self, fd, 0) == 0;
+	locked = true;
+	for (size_t i = 0; i < FOLDERS; i++)
+		if (locked && folders[i] >= 0)
+			locked = allow_names(fd, folders[i], all.handled_access_fs);
+	locked = locked && syscall(SYS_landlock_restrict_self, fd, 0) == 0;
 	close(fd);
 	return locked;
 }
@@ -258,33 +263,35 @@ static bool allow_publishing(scmp_filter_ctx filter, int folder_fd)
  * What is not on the list fails and does not kill: a newer C library may try a call that did not
  * exist when the list was made, and knows what to do without.
  */
-static bool lock_calls(int folder_fd)
+static bool lock_calls(const int folders[FOLDERS])
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	bool locked = filter != NULL;
 
 	for (size_t i = 0; locked && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		locked = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0) == 0;
+	for (size_t i = 0; i < FOLDERS; i++)
+		if (locked && folders[i] >= 0)
+			locked = allow_publishing(filter, folders[i]);
 	locked = locked && allow_threads(filter) && allow_fstat(filter) && allow_terminal(filter)
-		 && (folder_fd < 0 || allow_publishing(filter, folder_fd))
 		 && seccomp_load(filter) == 0;
 	seccomp_release(filter);
 	return locked;
 }
 #else
-static bool lock_calls(int folder_fd)
+static bool lock_calls(const int folders[FOLDERS])
 {
-	(void)folder_fd;
+	(void)folders;
 	return false;
 }
 #endif
 
-unsigned int qc_sandbox_lock(const struct qc_file *to_publish)
+unsigned int qc_sandbox_lock(const struct qc_file *to_publish, const struct qc_file *and_this)
 {
-	int folder_fd = folder_of(to_publish);
-	unsigned int parts = lock_paths(folder_fd) ? QC_SANDBOX_LANDLOCK : 0;
+	const int folders[FOLDERS] = {folder_of(to_publish), folder_of(and_this)};
+	unsigned int parts = lock_paths(folders) ? QC_SANDBOX_LANDLOCK : 0;
 
-	return parts | (lock_calls(folder_fd) ? QC_SANDBOX_SECCOMP : 0);
+	return parts | (lock_calls(folders) ? QC_SANDBOX_SECCOMP : 0);
 }
 
 unsigned int qc_sandbox_offers(void)

@@ -6,7 +6,7 @@
  * Calling sequence
  *	qc_sandbox_limit();	before the first byte is read
  *	...			all files are opened
- *	qc_sandbox_lock(NULL);	from here on, for good: no file, socket or program can be opened
+ *	qc_sandbox_lock(NULL, NULL);	from here on, for good: no file, socket or program can be opened
  *
  * What stays possible is work on open files and memory, threads of this process, and its end; and, if
  * a new file is to get its name yet, to link, rename and unlink names in the one folder of that file.
@@ -23,7 +23,8 @@ enum qc_sandbox_part {
 
 /* Returns the parts that took effect. */
 unsigned int qc_sandbox_limit(void);
-unsigned int qc_sandbox_lock(const struct qc_file *to_publish); /* NULL: nothing is */
+unsigned int qc_sandbox_lock(const struct qc_file *to_publish, /* NULL: nothing is */
+			     const struct qc_file *and_this);  /* likewise */
 
 /* The parts that this build on this machine would use; changes nothing. */
 unsigned int qc_sandbox_offers(void);

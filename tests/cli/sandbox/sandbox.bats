@@ -91,6 +91,9 @@ needs_all_parts() {
 	is_locked create -b base.raw -F raw over.qcow2
 	mkdir deeper
 	is_locked create deeper/new.qcow2 1G
+	is_locked create -o data_file=data.raw external.qcow2 1G
+	is_locked create -o data_file=deeper/data.raw external2.qcow2 1G
+	[[ -s data.raw && -s deeper/data.raw ]]
 	is_locked read -o out.raw plain.qcow2
 	is_locked read -o out.raw plain.qcow2
 	is_locked map --svg=out.svg plain.qcow2

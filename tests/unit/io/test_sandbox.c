@@ -30,7 +30,7 @@ static int in_sandbox(int (*canary)(void))
 	assert_true(child >= 0);
 	if (child == 0) {
 		qc_sandbox_limit();
-		qc_sandbox_lock(NULL);
+		qc_sandbox_lock(NULL, NULL);
 		_exit(canary());
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);

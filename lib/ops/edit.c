@@ -59,8 +59,9 @@ static int recover(struct qc_edit *edit, struct qc_file *file, const char *path,
 			" run qcowtool recover");
 	if (status == 0)
 		status = qc_recover_apply(file, &plan, err);
-	if (status == -QC_E_FORMAT && options->txn.repair)
-		return 0; /* the tables decide what is free, and it is they that are to be repaired */
+	/* The tables decide what is free, and it is they that are to be repaired, or rebuilt. */
+	if (status == -QC_E_FORMAT && (options->txn.repair || qc_recover_needs_rebuild(&plan)))
+		return 0;
 	return status < 0 ? qc_err_context(err, "recovery of an interrupted transaction") : 0;
 }
 

@@ -283,6 +283,19 @@ bool qc_recover_is_stuck(const struct qc_recover_plan *plan)
 	return plan->state == QC_RECOVER_UNDECIDABLE || plan->state == QC_RECOVER_DOUBTFUL;
 }
 
+static bool has_mark(const struct qc_recover_plan *plan, uint64_t marks)
+{
+	return has_features(plan->sector0)
+	       && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features)) & marks) != 0;
+}
+
+bool qc_recover_needs_rebuild(const struct qc_recover_plan *plan)
+{
+	return (plan->state == QC_RECOVER_NOT_COMMITTED || plan->state == QC_RECOVER_COMMITTED
+		|| plan->state == QC_RECOVER_STALE)
+	       && has_mark(plan, QC_INCOMPAT_DIRTY);
+}
+
 void qc_recover_resolve(struct qc_recover_plan *plan, bool finish)
 {
 	if (plan->state != QC_RECOVER_DOUBTFUL)
@@ -369,8 +382,7 @@ int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, s
 	if (plan->state == QC_RECOVER_CLEAN || qc_recover_is_stuck(plan))
 		return 0;
 	/* What is doubtful makes sense, and so does the other side: there the marks are no obstacle. */
-	if (!plan->decided && has_features(plan->sector0)
-	    && (qc_load_be64(plan->sector0 + FIELD_OFFSET(incompatible_features)) & marks) != 0)
+	if (!plan->decided && has_mark(plan, marks))
 		return qc_fail(err, QC_E_FORMAT,
 			       "the image is marked dirty or corrupt; it must be repaired first");
 	assert(!plan->redo || plan->data);

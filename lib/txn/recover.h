@@ -52,6 +52,9 @@ int qc_recover_look(struct qc_file *file, struct qc_recover_plan *ret, struct qc
 /* Nothing will be done, and nobody may change the image before this is decided. */
 bool qc_recover_is_stuck(const struct qc_recover_plan *plan);
 
+/* The header is whole and marked dirty: applying has to wait until the refcounts are rebuilt. */
+bool qc_recover_needs_rebuild(const struct qc_recover_plan *plan);
+
 /*
  * Somebody decided what is doubtful: the header was torn, and the transaction is to be finished; or it
  * is as it should be, and the journal is stale. Any other plan stays as it is.

@@ -239,6 +239,24 @@ interrupted_tail() { # FILE
 	prints "disk.qcow2: no interrupted transaction"
 }
 
+@test "an image marked dirty is rebuilt by the next write, whatever journal it has" {
+	for state in before after; do
+		cp old.qcow2 disk.qcow2
+		interrupt $state
+		poke 79 01
+		unchanged disk.qcow2 fails 1 recover -q disk.qcow2
+		says "marked dirty"
+		qcowtool write -n disk.qcow2 --at=1 --hex=01
+		[[ $status == 0 ]] || complain "expected a dry run"
+		qcowtool write disk.qcow2 --at=1 --hex=01
+		[[ $status == 0 ]] || complain "expected a write"
+		says "its refcounts are rebuilt"
+		is_clean disk.qcow2
+		succeeds recover disk.qcow2
+		prints "disk.qcow2: no interrupted transaction"
+	done
+}
+
 @test "another writer in between: what it wrote survives" {
 	interrupt after
 	qemu-io -c 'write -q -P 0x66 700k 64k' -c 'write -q -P 0x67 256k 4k' disk.qcow2

@@ -40,7 +40,8 @@ def differences(qcowtool, extended):
     our_status, ours = check(qcowtool)
     meant = is_stricter(ours, extended)
     if meant and theirs is not None and ours.get("corruptions", 0) > theirs.get("corruptions", 0):
-        theirs["corruptions"], status = ours["corruptions"], 2
+        theirs["corruptions"] = ours["corruptions"]
+        status = 1 if status == 1 else 2  # 1: something could not be checked
     else:
         meant = False
     if status != our_status:

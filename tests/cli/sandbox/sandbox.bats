@@ -55,6 +55,10 @@ needs_all_parts() {
 	is_locked map disk.qcow2
 	is_locked read --length=64k disk.qcow2
 	is_locked check --deep -j 2 packed.qcow2
+	is_locked hash -j 2 packed.qcow2
+	is_locked hash disk.qcow2
+	is_locked compare disk.qcow2 other.raw
+	is_locked compare plain.qcow2 packed.qcow2
 	is_locked snapshot-cow list plain.qcow2
 }
 
@@ -114,6 +118,8 @@ needs_all_parts() {
 @test "--no-sandbox leaves the process free" {
 	make_images
 	is_free info --no-sandbox disk.qcow2
+	is_free hash --no-sandbox disk.qcow2
+	is_free compare --no-sandbox disk.qcow2 other.raw
 	is_free write --no-sandbox disk.qcow2 --text=x
 	is_free snapshot-cow --no-sandbox create plain.qcow2 one
 	is_free rebase --no-sandbox -b other.raw -F raw disk.qcow2

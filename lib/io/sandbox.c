@@ -23,10 +23,10 @@
 /* Far above what any image needs, far below what would hurt the machine's bookkeeping. */
 #define ADDRESS_SPACE_BYTES ((rlim_t)UINT64_C(64) << 30)
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define BOUND_ADDRESS_SPACE 0 /* its shadow alone takes terabytes */
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define BOUND_ADDRESS_SPACE 0
 #endif
 #endif

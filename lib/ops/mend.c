@@ -85,6 +85,8 @@ static int plan(struct repair *repair, struct qc_err *err)
 	/* Without counts that can be trusted there is no telling what leaks. */
 	if (leaks_only && (found->refcounts_broken || found->check_errors > 0))
 		return 0;
+	if (!is_sound(found) && qc_txn_repair_is_endless(txn))
+		return 0;
 	if (!is_sound(found) && (status = mend_counts(repair, err)) < 0)
 		return status;
 	/* Flags follow from the counts, as long as all of these are right now. */

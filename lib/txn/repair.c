@@ -8,6 +8,16 @@
 #include "txn/tree.h"
 #include "txn/txn_state.h"
 
+bool qc_txn_repair_is_endless(const struct qc_txn *txn)
+{
+	uint64_t clusters = qc_clusters_for(txn->geometry, txn->file_bytes_before);
+	uint64_t tables = 0;
+
+	for (uint64_t i = 0; i < txn->header.l1_entries; i++)
+		tables += !qc_host_is_none(qc_l1_table_of(txn->image->l1[i]));
+	return tables > clusters;
+}
+
 int qc_txn_repair_begin(struct qc_txn *txn, bool anew, struct qc_err *err)
 {
 	int status;

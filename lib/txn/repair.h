@@ -14,6 +14,13 @@
 #include "txn/txn.h"
 
 /*
+ * Whether the disk's L1 table refers to more L2 tables than the file has clusters. Then one of them
+ * serves ever so many entries, and to give each of these a copy, which is what a repair comes to, may
+ * take any time and space.
+ */
+bool qc_txn_repair_is_endless(const struct qc_txn *txn);
+
+/*
  * To be called first. Counts of clusters past the end of the file are taken for 0; with `anew`, the
  * refcount table and its blocks are taken for nothing, and every count has to be given.
  */

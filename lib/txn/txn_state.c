@@ -42,6 +42,9 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	txn->options = *options;
 	txn->undo.lent = options->spool;
 	txn->header = image->header;
+	/* The bit must not be set without the extension; QEMU's own writes fail over it. */
+	if (!image->extensions.has_bitmaps)
+		txn->header.autoclear &= ~QC_AUTOCLEAR_BITMAPS;
 	txn->file_bytes_before = image->file->bytes;
 	txn->l2 = (struct qc_stage){
 		.file = image->file,

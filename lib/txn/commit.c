@@ -28,6 +28,7 @@
 #include "txn/reclaim.h"
 #include "txn/redo.h"
 #include "txn/stage_header.h"
+#include "txn/tree.h"
 #include "txn/txn_state.h"
 #include "txn/verify.h"
 
@@ -95,6 +96,15 @@ static int settle_snapshots(struct qc_txn *txn, struct qc_err *err)
 	return 0;
 }
 
+static int settle_copied(struct qc_txn *txn, struct qc_err *err)
+{
+	int status = 0;
+
+	for (uint64_t i = 0; status == 0 && txn->copied_missing && i < txn->header.l1_entries; i++)
+		status = qc_tree_settle_copied(txn, i, err);
+	return status;
+}
+
 static int settle(struct qc_txn *txn, struct qc_err *err)
 {
 	int status;
@@ -104,8 +114,8 @@ static int settle(struct qc_txn *txn, struct qc_err *err)
 	if ((status = qc_txn_need_space(txn, err)) < 0
 	    || (status = qc_external_settle(txn, err)) < 0
 	    || (txn->forest && (status = qc_forest_settle(txn->forest, err)) < 0)
-	    || (status = settle_l1(txn, err)) < 0 || (status = settle_snapshots(txn, err)) < 0
-	    || (status = qc_marks_settle(txn, err)) < 0
+	    || (status = settle_copied(txn, err)) < 0 || (status = settle_l1(txn, err)) < 0
+	    || (status = settle_snapshots(txn, err)) < 0 || (status = qc_marks_settle(txn, err)) < 0
 	    || (status = qc_refs_settle(&txn->refs, err)) < 0)
 		return status;
 	if (!qc_host_is_none(txn->refs.new_table)) {

@@ -221,6 +221,9 @@ static int emit_freed(struct writer *w, struct qc_err *err)
 
 	if (!old)
 		return qc_fail_memory(err);
+	/* Where there was no room for the proof a count of 0 gives nothing back. */
+	if (!qc_space_is_proven(&w->txn->space))
+		return 0;
 	if ((status = qc_stage_list(&refs->blocks, &list, err)) < 0)
 		return status;
 	for (size_t i = 0; i < refs->blocks.changed; i++) {

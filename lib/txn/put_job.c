@@ -113,6 +113,24 @@ static int drop_own(struct qc_put_job *job, struct qc_err *err)
 			     err);
 }
 
+/*
+ * A cluster that the disk itself refers to twice, as deduplication leaves them, is the other entry's own
+ * when one is gone (I7). Beside snapshots it is taken for theirs, which nearly always it is.
+ */
+static int note_last_reference(struct qc_put_job *job, uint64_t cluster, struct qc_err *err)
+{
+	struct qc_txn *txn = job->txn;
+	uint64_t count;
+	int status;
+
+	if (job->own || job->old.copied || job->old.compressed || txn->copied_missing
+	    || txn->image->snapshots.count > 0)
+		return 0;
+	status = qc_refs_get(&txn->refs, cluster, &count, err);
+	txn->copied_missing = status == 0 && count == 1;
+	return status;
+}
+
 /* Drops what the old entry referred to. A compressed cluster counts on every host cluster it touches. */
 static int drop_old(struct qc_put_job *job, struct qc_err *err)
 {
@@ -131,8 +149,9 @@ static int drop_old(struct qc_put_job *job, struct qc_err *err)
 		qc_compressed_clusters(txn->geometry, job->old.host, job->old.compressed_bytes,
 				       &first, &count);
 	/* Compressed data of this transaction's own was never in the old state: nothing is freed. */
-	return qc_refs_drop(&txn->refs, first, count, job->own ? NULL : &txn->report.clusters_freed,
-			    err);
+	status = qc_refs_drop(&txn->refs, first, count,
+			      job->own ? NULL : &txn->report.clusters_freed, err);
+	return status < 0 ? status : note_last_reference(job, first, err);
 }
 
 int qc_put_job_store(struct qc_put_job *job, const struct qc_l2_entry *entry, bool drop,

@@ -318,6 +318,11 @@ void qc_space_note_tables(struct qc_space *space, uint64_t first, uint64_t count
 		qc_bitset_add_range(&space->tables, first, count);
 }
 
+bool qc_space_is_proven(const struct qc_space *space)
+{
+	return space->proof != QC_SPACE_PROVE || has_planes(space);
+}
+
 bool qc_space_is_free(const struct qc_space *space, uint64_t cluster)
 {
 	if (cluster >= space->end)

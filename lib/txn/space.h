@@ -14,7 +14,8 @@
  *
  * Memory: three bits for each cluster below the end of the used ones, and two more during the walk.
  * Where those are more than QC_SPACE_CLUSTERS_MAX no cluster below that end is reused, and no memory
- * is needed.
+ * is needed. Then only clusters of refcount 0 are refused, not those that are used more often than
+ * their refcount says; so what a commit frees there is not given back to the file system either.
  */
 #pragma once
 
@@ -71,6 +72,9 @@ int qc_space_take(struct qc_space *space, uint64_t count, uint64_t *ret_first, s
  * become free: the next transaction's tables go there.
  */
 void qc_space_note_tables(struct qc_space *space, uint64_t first, uint64_t count);
+
+/* Whether a refcount that becomes 0 means that nobody uses the cluster; or is trusted to mean that. */
+bool qc_space_is_proven(const struct qc_space *space);
 
 /* Whether a cluster is free in the committed state and not given out. */
 bool qc_space_is_free(const struct qc_space *space, uint64_t cluster);

@@ -25,6 +25,7 @@ struct qc_txn {
 	bool sealed;		 /* no further edit is possible; see snapshot.h */
 	uint8_t *relaid;	 /* sector 0 laid out for another backing file, or NULL */
 	bool header_changed;	 /* something but the tables changed */
+	bool copied_missing;	 /* some cluster that the disk uses twice is used once now */
 	bool l1_changed;	 /* entries changed whose L2 tables did not */
 	bool new_snapshot;	 /* the last one in the list gets a copy of the L1 table */
 	bool snapshots_changed;	 /* the snapshot table is to be written anew */

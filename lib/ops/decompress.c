@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "io/write_behind.h"
 #include "ops/decompress_pool.h"
 #include "txn/forest.h"
@@ -35,7 +36,7 @@ static size_t find_run(const struct work *w, const struct qc_pool_load *load, si
 		       uint64_t *ret_start, uint64_t *ret_end)
 {
 	uint64_t room = load->in_room - load->in_used;
-	uint64_t start = qc_align_down(w->extents[first].host.byte, QC_POOL_ALIGN_BYTES);
+	uint64_t start = qc_align_down(w->extents[first].host.byte, QC_PAGE_BYTES);
 	uint64_t end = start;
 	size_t i;
 
@@ -77,7 +78,7 @@ static int read_load(struct work *w, struct qc_pool_load *load, size_t *next, st
 				.from_bytes = (size_t)extent->bytes,
 			};
 		}
-		load->in_used += (size_t)qc_align_up(end - start, QC_POOL_ALIGN_BYTES);
+		load->in_used += (size_t)qc_align_up(end - start, QC_PAGE_BYTES);
 		w->report.bytes_read += end - start;
 	}
 	return 0;

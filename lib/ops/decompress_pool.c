@@ -7,17 +7,17 @@
 #include "ops/decompress_pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/checked.h"
+#include "base/crew.h"
+#include "base/pages.h"
+#include "base/zeroes.h"
 #include "codec/codec.h"
 
 #define LOAD_BYTES ((size_t)2 << 20)
 #define GRAIN_BYTES ((size_t)64 << 10)
-#define THREADS_MAX 256u
 
 struct worker {
 	struct qc_pool *pool;
@@ -37,11 +37,6 @@ struct qc_pool {
 	struct worker *workers;
 	unsigned int worker_count;
 };
-
-static bool is_zero(const uint8_t *bytes, size_t length)
-{
-	return bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0;
-}
 
 /* The first failure in order counts, whoever comes to it first. */
 static void note_failure(struct qc_pool *pool, struct qc_pool_load *load, size_t index,
@@ -68,7 +63,7 @@ static void inflate_jobs(struct worker *w, struct qc_pool_load *load, size_t fir
 		    < 0)
 			note_failure(w->pool, load, i, &err);
 		else
-			job->zero = is_zero(to, cluster);
+			job->zero = qc_is_zero(to, cluster);
 	}
 }
 
@@ -146,14 +141,6 @@ static int start_workers(struct qc_pool *pool, enum qc_compression compression,
 	return status;
 }
 
-static unsigned int processors(void)
-{
-	cpu_set_t set;
-	int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-
-	return (unsigned int)qc_min((uint64_t)qc_max((uint64_t)count, 1), THREADS_MAX);
-}
-
 int qc_pool_open(enum qc_compression compression, size_t cluster_bytes, unsigned int threads,
 		 struct qc_pool **ret, struct qc_err *err)
 {
@@ -162,7 +149,7 @@ int qc_pool_open(enum qc_compression compression, size_t cluster_bytes, unsigned
 
 	if (!pool)
 		return qc_fail_memory(err);
-	threads = threads ? (unsigned int)qc_min(threads, THREADS_MAX) : processors();
+	threads = qc_crew_size(threads);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->done, NULL);
@@ -210,10 +197,10 @@ static int make_room(const struct qc_pool *pool, struct qc_pool_load *load, stru
 	size_t out = (size_t)qc_max(LOAD_BYTES, pool->cluster_bytes);
 
 	/* A descriptor can claim as much as two clusters, and begin anywhere. */
-	load->in_room = (size_t)qc_max(LOAD_BYTES, 2 * pool->cluster_bytes + QC_POOL_ALIGN_BYTES);
+	load->in_room = (size_t)qc_max(LOAD_BYTES, 2 * pool->cluster_bytes + QC_PAGE_BYTES);
 	load->jobs_max = out / pool->cluster_bytes;
-	load->in = load->in ? load->in : aligned_alloc(QC_POOL_ALIGN_BYTES, load->in_room);
-	load->out = load->out ? load->out : aligned_alloc(QC_POOL_ALIGN_BYTES, out);
+	load->in = load->in ? load->in : qc_pages_alloc(load->in_room);
+	load->out = load->out ? load->out : qc_pages_alloc(out);
 	load->jobs = load->jobs ? load->jobs : calloc(load->jobs_max, sizeof(*load->jobs));
 	return load->in && load->out && load->jobs ? 0 : qc_fail_memory(err);
 }

@@ -26,12 +26,6 @@
 
 #define QC_POOL_LOADS 8
 
-/*
- * Where loads begin in memory. Processors copy to and from the page cache several times faster where
- * both sides lie alike in their pages.
- */
-#define QC_POOL_ALIGN_BYTES ((size_t)4096)
-
 struct qc_pool;
 
 struct qc_pool_job {

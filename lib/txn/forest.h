@@ -7,6 +7,9 @@
  * copy; one that serves several parts of the disk becomes one for each. A compressed extent (host
  * offset and length) that several entries refer to, wherever they are, becomes one plain cluster that
  * all of them refer to. Its refcount is the number of ways that lead to it, as the extent's was.
+ * Snapshots refer to an extent for one guest cluster, which no transaction does by half. Only where
+ * distant parts of the disk share one, as no program is known to write it, do several transactions
+ * make a cluster each: where the first one put it cannot be told from the image.
  *
  * Calling sequence
  *	qc_forest_open(txn, from, to, most, &err);

@@ -155,6 +155,14 @@ static int change_block(struct qc_refs *refs, uint64_t index, uint64_t first, ui
 	return 0;
 }
 
+/* In a repair: what is dropped was never counted, and may lie where no count can be. */
+static bool has_nothing_to_drop(struct qc_refs *refs, uint64_t index)
+{
+	bool committed = index < refs->table_entries && refs->table[index] != 0;
+
+	return refs->believed != UINT64_MAX && !committed && !qc_stage_find(&refs->blocks, index);
+}
+
 static int change(struct qc_refs *refs, uint64_t first, uint64_t count, bool add,
 		  uint64_t *ret_freed, struct qc_err *err)
 {
@@ -165,7 +173,9 @@ static int change(struct qc_refs *refs, uint64_t first, uint64_t count, bool add
 		uint64_t at = first % per_block;
 		uint64_t now = qc_min(count, per_block - at);
 
-		status = change_block(refs, first / per_block, at, now, add, ret_freed, err);
+		if (add || !has_nothing_to_drop(refs, first / per_block))
+			status = change_block(refs, first / per_block, at, now, add, ret_freed,
+					      err);
 		first += now;
 		count -= now;
 	}

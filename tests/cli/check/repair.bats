@@ -188,3 +188,15 @@ put_out_of_line() { # IMAGE OFFSET-OF-ENTRY
 		change image.qcow2 "read -P 1 0 8M"
 	done
 }
+
+@test "a snapshot table far past the end of the file is replaced, and its place is not counted" {
+	for options in cluster_size=512,refcount_bits=1 cluster_size=4k cluster_size=64k; do
+		rm -f disk.qcow2
+		create disk.qcow2 $options
+		change disk.qcow2 "write -P 1 0 40k"
+		poke disk.qcow2 60 '\0\0\0\x02\0\xe2\0\0\0\0\0\0' # two of them, all zeroes
+		repairs -r all disk.qcow2
+		qemu-img check -q disk.qcow2
+		[[ $("$QCOWTOOL" read --at=39k --length=2 disk.qcow2 | od -An -tx1) == " 01 01" ]]
+	done
+}

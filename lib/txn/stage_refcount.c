@@ -174,8 +174,8 @@ static int change(struct qc_refs *refs, uint64_t first, uint64_t count, bool add
 		uint64_t now = qc_min(count, per_block - at);
 
 		if (add || !has_nothing_to_drop(refs, first / per_block))
-			status = change_block(refs, first / per_block, at, now, add, ret_freed,
-					      err);
+			status =
+				change_block(refs, first / per_block, at, now, add, ret_freed, err);
 		first += now;
 		count -= now;
 	}

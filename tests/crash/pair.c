@@ -368,16 +368,18 @@ static void add_issued(struct run *run, size_t at)
 	}
 }
 
-/* Where the image that is open for writing last becomes another one, at or after `at`. */
-static size_t last_flip(const struct crash_log *log, size_t at, bool redone)
+/* The last write of sector 0 that makes another image, at or after `at`: with redo it sets the mark. */
+static size_t last_flip(const struct crash_log *log, size_t at)
 {
-	size_t flips[2] = {SIZE_MAX, SIZE_MAX};
+	size_t last = SIZE_MAX, before = SIZE_MAX;
 
 	for (size_t i = crash_log_flip(log, at); i < log->count; i = crash_log_flip(log, i + 1)) {
-		flips[0] = flips[1];
-		flips[1] = i;
+		before = last;
+		last = i;
 	}
-	return redone ? flips[0] : flips[1];
+	if (before != SIZE_MAX && (log->ops[before].bytes[MARK_AT] & QC_INCOMPAT_CORRUPT) != 0)
+		return before;
+	return last;
 }
 
 /*
@@ -406,10 +408,8 @@ static void try_kill(struct pair_campaign *c, size_t at, bool edit)
 	add_issued(&run, at);
 	if (edit) {
 		struct pair_version *v = &run.versions[run.version_count];
-		size_t gone_at;
+		size_t gone_at = crash_log_durable(&log, last_flip(&log, at));
 
-		/* Each cluster that it writes to is shown: it has something to redo itself. */
-		gone_at = crash_log_durable(&log, last_flip(&log, at, true));
 		for (size_t i = 0; i < run.version_count; i++)
 			run.versions[i].gone_at = qc_min(run.versions[i].gone_at, gone_at);
 		*v = (struct pair_version){.pair = after, .gone_at = SIZE_MAX};

@@ -30,7 +30,7 @@ def qemu(image, *repair):
 def read(name):
     """The file, cut at a length that none of the sources has: a repair may have made it endless."""
     with open(name, "rb") as file:
-        return file.read(64 << 20)
+        return file.read(512 << 20)
 
 
 def write(name, data):

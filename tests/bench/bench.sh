@@ -13,7 +13,7 @@ programs=${BENCH_PROGRAMS:-$(dirname "$QCOWTOOL")/../tests}
 measure=$(realpath "$programs/measure")
 shuffle=$(realpath "$programs/shuffle_clusters")
 
-runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=512 tree=2048
+runs=${BENCH_RUNS:-5} disk=100G allocated=20G patches=10000 metadata=1T shuffled=64G data=1024 tree=2048
 header='%-47s %10s %10s %8s %9s %9s\n' line='%-47s %10.1f %10.1f %8.2f %9.1f %9.1f\n'
 for word; do
 	case $word in
@@ -233,6 +233,18 @@ bench_decompress() {
 		ours() { unpack_with "$1" --no-sync; }
 		theirs() { convert_with "$1" -t unsafe; }
 		compare "decompress_--no-sync,_${tree}M_of_files,_$type"
+		prepare() { rm -f new.ours new.theirs; }
+		ours() { sample "$1" ours "$QCOWTOOL" read -o new.ours packed.qcow2; }
+		theirs() {
+			sample "$1" theirs qemu-img convert -t writeback -O raw packed.qcow2 new.theirs
+		}
+		compare "read,_${tree}M_of_files,_${type}_(convert)"
+		cmp new.ours new.theirs
+		prepare
+		prepare() { :; }
+		ours() { sample "$1" ours "$QCOWTOOL" compare packed.qcow2 raw; }
+		theirs() { sample "$1" theirs qemu-img compare packed.qcow2 raw; }
+		compare "compare_with_raw,_${tree}M_of_files,_$type"
 		unpack_with last
 		qemu-img compare -q -f raw -F qcow2 raw one.qcow2
 	done

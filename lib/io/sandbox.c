@@ -188,6 +188,7 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(sigreturn), /* i386 returns from plain handlers with it */
 	SCMP_SYS(rt_sigtimedwait),
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(restart_syscall),

@@ -411,7 +411,7 @@ static void try_kill(struct pair_campaign *c, size_t at, bool edit)
 		size_t gone_at = crash_log_durable(&log, last_flip(&log, at));
 
 		for (size_t i = 0; i < run.version_count; i++)
-			run.versions[i].gone_at = qc_min(run.versions[i].gone_at, gone_at);
+			run.versions[i].gone_at = (size_t)qc_min(run.versions[i].gone_at, gone_at);
 		*v = (struct pair_version){.pair = after, .gone_at = SIZE_MAX};
 		pair_content(&after.image, &after.data, &v->content);
 		must(content_is_sound(&v->content) && ++run.version_count <= VERSIONS_MAX);

@@ -37,6 +37,8 @@ run_i386() { # TEST...
 	rm -rf "$root/source"
 	mkdir -p "$root/source"
 	tar --exclude=./build --exclude=./.git -cf - . | tar -xf - -C "$root/source"
+	mount -t proc proc "$root/proc" # some tests measure memory there
+	trap 'umount "$root/proc"' EXIT
 	chroot "$root" bash -c "cd /source && meson setup -Dwerror=true build/i386 && ninja -C build/i386"
 	chroot "$root" bash -c "cd /source && $(declare -f run_tests); run_tests build/i386 $*"
 }

@@ -177,15 +177,16 @@ def try_snapshot_cow(shape, before):
 
 def try_snapshot_apply(shape, before):
     """... of a snapshot that is there, or else of one that QEMU takes."""
-    if shape.kind.endswith("snapshots"):
+    name = "two" if shape.kind.endswith("snapshots") else "taken"
+    if name == "two":
         referee.must("qemu-img", "convert", "-l", "snapshot.name=two", "-O", "raw", IMAGE, "at.raw")
         with open("at.raw", "rb") as file:
             before = file.read()
     elif shape.kind != "qcow1":
-        if referee.run("qemu-img", "snapshot", "-c", "two", *referee.opened(IMAGE, shape.encrypted))[0]:
+        if referee.run("qemu-img", "snapshot", "-c", name, *referee.opened(IMAGE, shape.encrypted))[0]:
             return False  # a data file, or refcounts that are too narrow
         referee.edit(f"write -P 11 0 {16 * shape.unit}", encrypted=shape.encrypted)
-    tool("snapshot-cow", "apply", IMAGE, "two")
+    tool("snapshot-cow", "apply", IMAGE, name)
     sound(shape)
     same_guest(shape, before)
     return True

@@ -4,7 +4,7 @@ import os
 import struct
 
 import referee
-from odd_table import DISK, IMAGES, create, filled, image, qemu_img
+from odd_table import DISK, IMAGES, create, filled, image, qemu_img, with_base
 from surgeon import Surgeon
 
 NO_DATA_FILE = {"write -c, decompress": "no compressed clusters in an external data file",

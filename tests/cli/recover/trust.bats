@@ -52,14 +52,14 @@ mark() { # INCOMPATIBLE-FEATURES-BYTE, as qemu sets it
 	done
 }
 
-@test "a dirty or corrupt image is not written to before it is repaired" {
+@test "nothing is given back in a dirty or corrupt image, and a corrupt one is not written to" {
 	"$INTERRUPTED" disk.qcow2 after
 	cp disk.qcow2 whole.qcow2
 	for bits in 01 02 03; do
 		cp whole.qcow2 disk.qcow2
 		mark $bits
 		unchanged disk.qcow2 fails 1 recover -q disk.qcow2
-		unchanged disk.qcow2 fails 1 write disk.qcow2 --hex=01
+		[[ $bits == 01 ]] || unchanged disk.qcow2 fails 1 write disk.qcow2 --hex=01
 	done
 }
 

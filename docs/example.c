@@ -1,47 +1,40 @@
 // SPDX-License-Identifier: MIT
 /* Takes a snapshot, signs the boot sector, lists what is stored and checks the image; see LIBRARY.md. */
+#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 #include <qcowtool/qcowtool.h>
 
-static int sign(const char *path, struct qcowtool_error *error)
+static struct qcowtool_error error;
+
+/* A program may end anywhere: an edit that is not committed has not happened. */
+static void must(int result)
 {
-	struct qcowtool_edit *edit;
-	int r = qcowtool_snapshot_create(path, "unsigned", (uint32_t)time(NULL), 0, error);
-
-	if (r == 0 && (r = qcowtool_begin(path, 0, &edit, error)) == 0) {
-		if ((r = qcowtool_write(edit, 0x1fe, "\x55\xaa", 2, error)) == 0)
-			return qcowtool_commit(edit, NULL, error);
-		qcowtool_abort(edit);
-	}
-	return r;
-}
-
-static int list(const char *path, struct qcowtool_error *error)
-{
-	struct qcowtool_extent e = {0};
-	struct qcowtool_image *image = NULL;
-	int r = qcowtool_open(path, NULL, 0, &image, error);
-
-	for (uint64_t at = 0; r == 0 && at < qcowtool_disk_bytes(image); at += e.bytes)
-		if ((r = qcowtool_map(image, at, UINT64_MAX, &e, error)) == 0 &&
-		    (e.flags & QCOWTOOL_EXTENT_DATA))
-			printf("%" PRIu64 " bytes at %" PRIu64 "\n", e.bytes, at);
-	qcowtool_close(image);
-	return r;
+	if (result < 0)
+		errx(1, "%s", error.text);
 }
 
 int main(int argc, char **argv)
 {
-	struct qcowtool_error error = {.text = "which image?"};
+	const char *path = argc == 2 ? argv[1] : "";
+	struct qcowtool_image *image;
+	struct qcowtool_edit *edit;
+	struct qcowtool_extent e;
 	struct qcowtool_check c;
 
-	if (argc == 2 && sign(argv[1], &error) == 0 && list(argv[1], &error) == 0 &&
-	    qcowtool_check(argv[1], 0, NULL, NULL, &c, &error) == 0) {
-		printf("%" PRIu64 " corruptions, %" PRIu64 " leaks\n", c.corruptions, c.leaks);
-		return c.corruptions > 0;
+	must(qcowtool_snapshot_create(path, "unsigned", (uint32_t)time(NULL), 0, &error));
+	must(qcowtool_begin(path, 0, &edit, &error));
+	must(qcowtool_write(edit, 0x1fe, "\x55\xaa", 2, &error));
+	must(qcowtool_commit(edit, NULL, &error));
+	must(qcowtool_open(path, NULL, 0, &image, &error));
+	for (uint64_t at = 0; at < qcowtool_disk_bytes(image); at += e.bytes) {
+		must(qcowtool_map(image, at, UINT64_MAX, &e, &error));
+		if (e.flags & QCOWTOOL_EXTENT_DATA)
+			printf("%" PRIu64 " bytes at %" PRIu64 "\n", e.bytes, at);
 	}
-	fprintf(stderr, "example: %s\n", error.text);
-	return 1;
+	qcowtool_close(image);
+	must(qcowtool_check(path, 0, NULL, NULL, &c, &error));
+	printf("%" PRIu64 " corruptions, %" PRIu64 " leaks\n", c.corruptions, c.leaks);
+	return c.corruptions > 0;
 }

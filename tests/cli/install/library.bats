@@ -21,6 +21,7 @@ example() { # ARGUMENT...
 
 @test "the example is built with the installed header and pkg-config file, and edits an image" {
 	build_example
+	(($(wc -l <"$tree/docs/example.c") <= 40)) || complain "LIBRARY.md calls it forty lines"
 	qemu-img create -q -f qcow2 disk.qcow2 1M
 	qemu-io -f qcow2 -c 'write -q -P 0x11 0 64k' -c 'write -q -P 0x22 512k 64k' disk.qcow2
 	example disk.qcow2

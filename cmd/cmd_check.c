@@ -156,7 +156,7 @@ static int check_file(struct check_command *command, struct qc_err *err)
 
 	r = qc_file_posix_open(command->line->argument[0], &how, &file, err);
 	if (r < 0)
-		return r;
+		return common_options_offer_share(err);
 	lock_down(&command->line->common);
 	r = qc_check_run(file, &options, &sink, &command->result, err);
 	qc_file_close(file);

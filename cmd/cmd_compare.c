@@ -93,7 +93,7 @@ static int open_pair(const struct command_line *line, const struct compare_optio
 		rc = qc_chain_open(line->argument[side], &how, &pair->chain[side], err);
 		if (rc < 0) {
 			*ret_side = side;
-			return rc;
+			return common_options_offer_share(err);
 		}
 		qc_view_active(pair->chain[side], &pair->view[side]);
 	}

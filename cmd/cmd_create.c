@@ -132,7 +132,7 @@ static int use_backing(struct qc_create *how, bool has_size, const char *image_p
 		return 0;
 	rc = open_backing(how, image_path, old, common, &backing, err);
 	if (rc < 0)
-		return rc;
+		return common_options_offer_share(err);
 	if (!has_size)
 		how->disk_bytes = backing->disk_bytes;
 	qc_layer_close(backing);

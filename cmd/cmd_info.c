@@ -140,8 +140,10 @@ int cmd_info(int argc, char **argv)
 	how.policy = line.common.chain;
 	rc = whole_chain ? qc_chain_open(line.argument[0], &how, &layer, &err)
 			 : open_alone(line.argument[0], &how, &line.common, &layer, &err);
-	if (rc < 0)
+	if (rc < 0) {
+		common_options_offer_share(&err);
 		return command_fail(line.name, line.argument[0], &err);
+	}
 	if (whole_chain)
 		lock_down(&line.common);
 	rc = collect(layer, &list, &err);

@@ -135,7 +135,9 @@ static int run_list(const struct command_line *line)
 	int status;
 
 	status = qc_file_posix_open(path, &how, &file, &err);
-	if (status == 0) {
+	if (status < 0) {
+		common_options_offer_share(&err);
+	} else {
 		lock_down(&line->common);
 		status = qc_image_open(file, NULL, &image, &err);
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cmd/common_options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,4 +144,13 @@ int common_options_take(struct common_options *options, unsigned int accepts, in
 		break;
 	}
 	return 0;
+}
+
+int common_options_offer_share(struct qc_err *err)
+{
+	size_t used = strlen(err->text);
+
+	if (err->code == QC_E_LOCKED)
+		snprintf(err->text + used, sizeof(err->text) - used, "; -U reads it all the same");
+	return -(int)err->code;
 }

@@ -60,3 +60,9 @@ unsigned int common_options_list(unsigned int accepts, struct argp_option *ret);
  */
 int common_options_take(struct common_options *options, unsigned int accepts, int key,
 			const char *value, bool *ret_known, struct qc_err *err);
+
+/*
+ * For commands that take -U, when opening an image for reading has failed: an image in use can be
+ * looked at all the same, and the error then says so. Returns -err->code.
+ */
+int common_options_offer_share(struct qc_err *err);

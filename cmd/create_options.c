@@ -154,6 +154,18 @@ static const struct key {
 	{"data_file_raw", take_data_file_raw},
 };
 
+/* People who guess at a name should not have to look for the right ones. */
+static int refuse_key(const char *key, struct qc_err *err)
+{
+	char names[256];
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && used < sizeof(names); i++)
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+					 i > 0 ? ", " : "", keys[i].name);
+	return qc_fail(err, QC_E_ARGUMENT, "there is no option '%s'; there are %s", key, names);
+}
+
 static int take_one(struct create_options *options, const char *key, const char *value,
 		    struct qc_err *err)
 {
@@ -166,7 +178,7 @@ static int take_one(struct create_options *options, const char *key, const char 
 			return qc_err_context(err, "%s", key);
 		return 0;
 	}
-	return qc_fail(err, QC_E_ARGUMENT, "there is no option '%s'", key);
+	return refuse_key(key, err);
 }
 
 int create_options_take(struct create_options *options, const char *list, struct qc_err *err)

@@ -63,10 +63,25 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* Those of qemu-img that have no like here. */
+static bool is_of_qemu_img(const char *word)
+{
+	static const char *const names[] = {"amend",   "bench", "bitmap",  "commit",
+					    "convert", "dd",	"measure", "resize"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], word) == 0)
+			return true;
+	return false;
+}
+
 static int refuse_command(const char *word)
 {
 	struct suggestion suggestion;
 
+	if (is_of_qemu_img(word))
+		return command_usage("qcowtool", "unknown command '%s'; try 'qemu-img %s'", word,
+				     word);
 	suggestion_init(&suggestion, word, strlen(word));
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		suggestion_offer(&suggestion, commands[i].name);

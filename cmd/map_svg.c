@@ -113,7 +113,7 @@ int map_svg(const char *path, const char *target, const struct common_options *c
 	int r = qc_file_posix_open(path, &how, &file, err);
 
 	if (r < 0)
-		return r;
+		return common_options_offer_share(err);
 	r = create(target, &real_target, &to, err);
 	if (r < 0) {
 		qc_file_close(file);

@@ -28,7 +28,7 @@ int opened_view_open(const char *path, const struct common_options *common, cons
 
 	rc = qc_chain_open(path, &how, &opened.chain, err);
 	if (rc < 0)
-		return rc;
+		return common_options_offer_share(err);
 	rc = choose_view(&opened, snapshot, err);
 	if (rc < 0) {
 		qc_layer_close(opened.chain);

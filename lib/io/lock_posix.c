@@ -64,7 +64,8 @@ static const uint8_t writer_tests[] = {
 static int fail_locked(struct qc_err *err, uint8_t byte)
 {
 	return qc_fail(err, QC_E_LOCKED,
-		       "Failed to get %s\"%s\" lock; is another process using the image?",
+		       "Failed to get %s\"%s\" lock; is another process using the image? "
+		       "Shut down its virtual machine first",
 		       byte < UNSHARED ? "shared " : "",
 		       right_names[byte < UNSHARED ? byte - USED : byte - UNSHARED]);
 }

@@ -169,11 +169,11 @@ static void the_refusal_names_the_right_as_qemu_does(void **state)
 	(void)state;
 	assert_null(open_locked(QC_LOCK_WRITE, &err));
 	assert_string_equal(err.text,
-			    "Failed to get \"write\" lock; is another process using the image?");
+			    "Failed to get \"write\" lock; is another process using the image? "
+			    "Shut down its virtual machine first");
 	assert_null(open_locked(QC_LOCK_READ, &err));
-	assert_string_equal(
-		err.text,
-		"Failed to get shared \"write\" lock; is another process using the image?");
+	assert_string_equal(err.text, "Failed to get shared \"write\" lock; is another process "
+				      "using the image? Shut down its virtual machine first");
 	close(fd);
 }
 

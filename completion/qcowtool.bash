@@ -78,7 +78,7 @@ _qcowtool_keys() {
 	local key=${cur##*,} name
 	local before=${cur%"$key"}
 	for name in compat cluster_size refcount_bits compression_type extended_l2 lazy_refcounts \
-		preallocation; do
+		preallocation data_file data_file_raw; do
 		[[ $name != "$key"* ]] || COMPREPLY+=("$before$name=")
 	done
 	compopt -o nospace 2>/dev/null

@@ -28,7 +28,7 @@ end
 
 function __qcowtool_create_options --description 'KEY= behind the last comma'
     set -l before (string match -r -- '^.*,' (commandline -ct | string replace -r '^--options=' ''))
-    printf '%s=\n' $before{compat,cluster_size,refcount_bits,compression_type,extended_l2,lazy_refcounts,preallocation}
+    printf '%s=\n' $before{compat,cluster_size,refcount_bits,compression_type,extended_l2,lazy_refcounts,preallocation,data_file,data_file_raw}
 end
 
 complete -c qcowtool -n __qcowtool_none -f

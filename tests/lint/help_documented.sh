@@ -104,6 +104,28 @@ options_of_readme() { # COMMAND LIST-OF-HELP
 	shared_of_readme | grep -Fx -e "$2" || true
 }
 
+# --- what create -o takes -------------------------------------------------------------------------
+
+keys_of_help() {
+	ARGP_HELP_FMT=rmargin=500 "$QCOWTOOL" create --help | sed -n 's/^ *-o, --options=[^ ]* *//p' | grep -oE '[a-z][a-z0-9_]+'
+}
+
+keys_of_manual() { # ".It Cm compat"
+	sed -n 's/^[.]It Cm //p' docs/man/qcowtool-create.1
+}
+
+keys_of_bash() {
+	bash -c '. completion/qcowtool.bash; compopt() { :; }; cur=; _qcowtool_keys; printf "%s\n" "${COMPREPLY[@]%=}"'
+}
+
+keys_of_zsh() {
+	sed -n 's/.*_values -s , option \(.*\)/\1/p' completion/_qcowtool | grep -oE '[a-z][a-z0-9_]+\\:' | tr -d '\\:'
+}
+
+keys_of_fish() {
+	sed -n 's/.*[$]before{\(.*\)}.*/\1/p' completion/qcowtool.fish | tr , '\n'
+}
+
 # --- all ----------------------------------------------------------------------------------------
 
 commands=$(commands_of_help)
@@ -117,6 +139,12 @@ agree commands "$commands" "the pages of docs/man" "$(manual_pages)"
 agree commands "$commands" completion/qcowtool.bash "$(commands_of_bash)"
 agree commands "$commands" completion/_qcowtool "$(commands_of_zsh)"
 agree commands "$commands" completion/qcowtool.fish "$(commands_of_fish)"
+
+keys=$(keys_of_help)
+agree "create -o" "$keys" docs/man/qcowtool-create.1 "$(keys_of_manual)"
+agree "create -o" "$keys" completion/qcowtool.bash "$(keys_of_bash)"
+agree "create -o" "$keys" completion/_qcowtool "$(keys_of_zsh)"
+agree "create -o" "$keys" completion/qcowtool.fish "$(keys_of_fish)"
 
 all=
 for command in $commands; do

@@ -57,9 +57,5 @@ int command_fail(const char *name, const char *file, const struct qc_err *err);
 void command_note(const char *name, const char *file, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Prints "name: file: text" to stderr, one line: something worth knowing that is no failure. */
-void command_note(const char *name, const char *file, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
 /* Prints "name: text" to stderr, one line, and returns EXIT_USAGE. */
 int command_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -51,7 +51,6 @@ static enum qc_code code_of_errno(int errnum)
 
 int qc_fail_errno(struct qc_err *err, int errnum, const char *format, ...)
 {
-	char reason[128];
 	va_list args;
 	size_t used;
 
@@ -59,8 +58,8 @@ int qc_fail_errno(struct qc_err *err, int errnum, const char *format, ...)
 	set_text(err, format, args);
 	va_end(args);
 	used = strlen(err->text);
-	snprintf(err->text + used, sizeof(err->text) - used, ": %s",
-		 strerror_r(errnum, reason, sizeof(reason)));
+	errno = errnum; /* for %m; what strerror_r returns is not the same everywhere */
+	snprintf(err->text + used, sizeof(err->text) - used, ": %m");
 	err->code = code_of_errno(errnum);
 	err->os_errno = errnum;
 	return -(int)err->code;

@@ -162,7 +162,8 @@ static int posix_extent(struct qc_file *file, uint64_t offset, uint64_t length, 
 	return 0;
 }
 
-static void posix_close(struct qc_file *file)
+/* Some C libraries have a posix_close of their own. */
+static void posix_close_file(struct qc_file *file)
 {
 	struct qc_file_posix *p = posix(file);
 
@@ -181,7 +182,7 @@ static const struct qc_file_ops posix_ops = {
 	.punch = posix_punch,
 	.sync = posix_sync,
 	.extent = posix_extent,
-	.close = posix_close,
+	.close = posix_close_file,
 };
 
 struct qc_file_posix *qc_file_posix_of(const struct qc_file *file)
@@ -216,7 +217,7 @@ int qc_file_posix_wrap(int take_fd, bool writable, bool no_sync, struct qc_file_
 	p->no_sync = no_sync;
 	p->folder_fd = -1;
 	if (load_length(p, err) < 0) {
-		posix_close(&p->base);
+		posix_close_file(&p->base);
 		return -(int)err->code;
 	}
 	*ret = p;

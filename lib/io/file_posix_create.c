@@ -16,7 +16,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include "base/cleanup.h"
 #include "io/file_posix.h"
@@ -25,6 +28,13 @@
 #define PUBLIC_MODE 0644 /* before the umask */
 #define PRIVATE_MODE 0600
 #define NAME_TRIES 100
+
+#ifndef QC_HAVE_RENAMEAT2
+static int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags)
+{
+	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+#endif
 
 static const char *name_in_folder(const char *path)
 {

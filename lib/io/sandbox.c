@@ -34,7 +34,7 @@
 #define BOUND_ADDRESS_SPACE 1
 #endif
 
-static void lower(__rlimit_resource_t what, rlim_t to)
+static void lower(int what, rlim_t to)
 {
 	struct rlimit limit;
 

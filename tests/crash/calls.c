@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "crash/must.h"
+#include "io/file.h"
 
 #define FLIP_BYTES 512u
 
@@ -206,12 +207,12 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length)
 	return __real_fallocate64(fd, mode, offset, length);
 }
 
-static int meet_sync(unsigned int file)
+static int meet_sync(unsigned int file, enum qc_sync kind)
 {
 	bool fails = meet(CALL_SYNC) == FAILS;
 
 	if (!fails)
-		write_down(file, CRASH_SYNC, 0, 0, NULL);
+		write_down(file, CRASH_SYNC, (off_t)kind, 0, NULL);
 	if (file != 0)
 		return fails ? -1 : 0;
 	if (watched.flip_pending && fails)
@@ -226,14 +227,14 @@ int __wrap_fsync(int fd)
 {
 	unsigned int file = find_file(fd);
 
-	return file != NOT_WATCHED ? meet_sync(file) : __real_fsync(fd);
+	return file != NOT_WATCHED ? meet_sync(file, QC_SYNC_FULL) : __real_fsync(fd);
 }
 
 int __wrap_fdatasync(int fd)
 {
 	unsigned int file = find_file(fd);
 
-	return file != NOT_WATCHED ? meet_sync(file) : __real_fdatasync(fd);
+	return file != NOT_WATCHED ? meet_sync(file, QC_SYNC_DATA) : __real_fdatasync(fd);
 }
 
 /* --- memory --- */

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "crash/calls.h"
 #include "crash/must.h"
+#include "crash/promises.h"
 #include "ops/decompress.h"
 #include "ops/rebase.h"
 #include "ops/repair.h"
@@ -103,6 +104,11 @@ bool edit_fits(const struct edit_kind *edit, const struct image_kind *kind)
 		break;
 	}
 	return steps_fit(edit, kind);
+}
+
+bool edit_repairs(const struct edit_kind *edit)
+{
+	return edit->verb == VERB_REPAIR || edit->verb == VERB_REPAIR_LEAKS;
 }
 
 /* --- steps --- */
@@ -281,16 +287,24 @@ void edit_bytes(const struct edit_kind *edit, uint32_t seed, struct image_bytes 
 		struct crash_log *log)
 {
 	const char *path = folder_path("image");
+	struct crash_log own = {0}, *to = log ? log : &own;
+	const struct promises promises = {.image = image,
+					  .log = to,
+					  .first = to->count,
+					  .damaged = edit_repairs(edit)};
 	struct call_report report;
+	const char *broken;
 	struct qc_err err;
 	int status;
 
 	folder_put("image", image->bytes, image->size);
-	calls_watch(path, NULL, log, NULL);
+	calls_watch(path, NULL, to, NULL);
 	status = edit_file(edit, seed, path, &err);
 	calls_done(&report);
-	if (status < 0)
-		fprintf(stderr, "%s: %s\n", edit->name, err.text);
-	must(status == 0);
+	broken = promises_kept(&promises);
+	if (status < 0 || broken)
+		fprintf(stderr, "%s: %s\n", edit->name, broken ? broken : err.text);
+	must(status == 0 && !broken);
 	folder_get("image", image);
+	crash_log_clear(&own);
 }

@@ -15,6 +15,7 @@
 #include "crash/buffer_file.h"
 #include "crash/calls.h"
 #include "crash/must.h"
+#include "crash/promises.h"
 #include "crash/save.h"
 
 #define FOR_EVER UINT64_MAX
@@ -50,6 +51,7 @@ struct trial {
 	struct call_report report;
 	struct image_bytes after;
 	struct state *state; /* `after`, beside all versions */
+	const char *broken;  /* a promise, or NULL */
 	struct qc_err err;
 	int status;
 };
@@ -58,11 +60,19 @@ static void run(struct trial *t)
 {
 	const struct image_bytes *old = &t->campaign->versions[0];
 	const char *path = folder_path("image");
+	struct crash_log log = {0};
 
 	folder_put("image", old->bytes, old->size);
-	calls_watch(path, NULL, NULL, &t->fault);
+	calls_watch(path, NULL, &log, &t->fault);
 	t->status = edit_file(t->campaign->edit, 100, path, &t->err);
 	calls_done(&t->report);
+	t->broken = promises_kept(&(struct promises){
+		.image = old,
+		.log = &log,
+		.damaged = edit_repairs(t->campaign->edit),
+		.flip_cut = t->report.flip_cut,
+	});
+	crash_log_clear(&log);
 	folder_get("image", &t->after);
 	must(t->after.size <= t->state->room);
 	state_set(t->state, t->after.bytes, t->after.size);
@@ -154,6 +164,8 @@ static const char *judge_failed(struct trial *t)
 
 static const char *judge(struct trial *t)
 {
+	if (t->broken)
+		return t->broken;
 	if (t->status == -QC_E_OUTCOME_UNKNOWN)
 		return judge_unknown(t);
 	if (t->status < 0)

@@ -14,7 +14,7 @@ enum crash_kind {
 	CRASH_WRITE,
 	CRASH_RESIZE, /* `length` is the new size of the file */
 	CRASH_PUNCH,
-	CRASH_SYNC,
+	CRASH_SYNC, /* `offset` is its enum qc_sync */
 };
 
 #define CRASH_FILES 2 /* the image, and its data file if it has one */

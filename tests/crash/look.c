@@ -8,16 +8,19 @@
 #include "base/checked.h"
 #include "crash/buffer_file.h"
 #include "crash/must.h"
+#include "crash/promises.h"
 #include "crash/record_file.h"
 #include "crash/referee.h"
+#include "support/guard_file.h"
 #include "txn/recover.h"
 
 bool recover_once(struct qc_file *file, struct crash_log *log, const char **ret_why)
 {
-	struct qc_file *watched = record_file_open(file, 0, log);
+	struct qc_file *record = record_file_open(file, 0, log);
+	struct qc_file *watched = guard_file_open(record, file);
 	struct qc_recover_plan plan;
 	struct qc_err err;
-	const char *why = NULL;
+	const char *why = NULL, *broken;
 	size_t done;
 
 	if (qc_recover_look(watched, &plan, &err) < 0)
@@ -31,9 +34,10 @@ bool recover_once(struct qc_file *file, struct crash_log *log, const char **ret_
 		why = "recovery leaves a journal";
 	if (!why && (qc_recover_apply(watched, &plan, &err) < 0 || log->count != done))
 		why = "recovery of a clean image changes it";
-	qc_file_close(watched);
-	*ret_why = why;
-	return !why;
+	broken = promises_close(watched);
+	qc_file_close(record);
+	*ret_why = broken ? broken : why;
+	return !*ret_why;
 }
 
 /* Crashes during the recovery of the state, which is sound and must stay what it is. */

@@ -5,6 +5,7 @@
 #include "crash/calls.h"
 #include "crash/must.h"
 #include "crash/pair.h"
+#include "crash/promises.h"
 #include "support/image_builder.h"
 
 #define STEPS(...) .steps = {__VA_ARGS__, {0}}
@@ -79,18 +80,26 @@ void pair_get(struct pair *ret)
 void pair_edit(const struct edit_kind *edit, uint32_t seed, struct pair *pair,
 	       struct crash_log *log)
 {
+	struct crash_log own = {0}, *to = log ? log : &own;
+	const struct promises promises = {.image = &pair->image,
+					  .data = &pair->data,
+					  .log = to,
+					  .first = to->count};
 	struct call_report report;
+	const char *broken;
 	struct qc_err err;
 	int status;
 
 	pair_put(pair);
-	calls_watch(folder_path("image"), folder_path("data"), log, NULL);
+	calls_watch(folder_path("image"), folder_path("data"), to, NULL);
 	status = edit_file(edit, seed, folder_path("image"), &err);
 	calls_done(&report);
-	if (status < 0)
-		fprintf(stderr, "%s: %s\n", edit->name, err.text);
-	must(status == 0);
+	broken = promises_kept(&promises);
+	if (status < 0 || broken)
+		fprintf(stderr, "%s: %s\n", edit->name, broken ? broken : err.text);
+	must(status == 0 && !broken);
 	pair_get(pair);
+	crash_log_clear(&own);
 }
 
 /* --- building --- */

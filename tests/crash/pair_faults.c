@@ -6,6 +6,7 @@
 #include "crash/faults.h"
 #include "crash/must.h"
 #include "crash/pair.h"
+#include "crash/promises.h"
 
 struct trial {
 	struct pair_campaign *c;
@@ -14,6 +15,7 @@ struct trial {
 	struct call_report report;
 	struct pair after;
 	struct pair_seen seen; /* `after`, recovered */
+	const char *broken;    /* a promise, or NULL */
 	struct qc_err err;
 	int status;
 };
@@ -21,13 +23,21 @@ struct trial {
 static void run(struct trial *t)
 {
 	const char *path = folder_path("image");
+	struct crash_log log = {0};
 
 	pair_put(&t->c->base);
-	calls_watch(path, folder_path("data"), NULL, &t->fault);
+	calls_watch(path, folder_path("data"), &log, &t->fault);
 	t->status = edit_file(t->c->edit, 100, path, &t->err);
 	calls_done(&t->report);
 	pair_get(&t->after);
 	pair_see_bytes(&t->after, NULL, &t->seen);
+	t->broken = promises_kept(&(struct promises){
+		.image = &t->c->base.image,
+		.data = &t->c->base.data,
+		.log = &log,
+		.flip_cut = t->report.flip_cut,
+	});
+	crash_log_clear(&log);
 }
 
 /* Which version it is once it is recovered; STATE_NONE: none. */
@@ -87,6 +97,8 @@ static const char *judge_failed(const struct trial *t)
 
 static const char *judge(const struct trial *t)
 {
+	if (t->broken)
+		return t->broken;
 	if (t->seen.why)
 		return t->seen.why;
 	if ((t->seen.changed || t->seen.doubtful) && !t->report.flip_cut)

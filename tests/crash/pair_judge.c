@@ -4,10 +4,12 @@
 #include "crash/buffer_file.h"
 #include "crash/must.h"
 #include "crash/pair.h"
+#include "crash/promises.h"
 #include "crash/record_file.h"
 #include "image/chain.h"
 #include "image/data_file.h"
 #include "image/read.h"
+#include "support/guard_file.h"
 #include "txn/recover.h"
 
 /* Where the last state was recovered. */
@@ -88,10 +90,13 @@ static const char *recover(struct qc_file *image, struct qc_file *data, struct c
 
 static void see(struct crash_log *log, struct pair_seen *ret)
 {
-	struct qc_file *image = record_file_open(&files[0].base, 0, log);
-	struct qc_file *data = record_file_open(&files[1].base, 1, log);
+	struct qc_file *image_record = record_file_open(&files[0].base, 0, log);
+	struct qc_file *data_record = record_file_open(&files[1].base, 1, log);
+	struct qc_file *image = guard_file_open(image_record, &files[0].base);
+	struct qc_file *data = guard_file_open_data(data_record, image);
 	struct qc_recover_plan plan;
 	struct content before = {0};
+	const char *broken;
 	struct qc_err err;
 
 	*ret = (struct pair_seen){0};
@@ -104,8 +109,12 @@ static void see(struct crash_log *log, struct pair_seen *ret)
 	else
 		ret->content = before;
 	ret->changed = !ret->pending && !content_is_same(&before, &ret->content);
-	qc_file_close(image);
 	qc_file_close(data);
+	broken = promises_close(image);
+	if (broken)
+		ret->why = broken;
+	qc_file_close(data_record);
+	qc_file_close(image_record);
 }
 
 static void see_both(const uint8_t *image, uint64_t image_size, const uint8_t *data,

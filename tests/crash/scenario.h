@@ -106,6 +106,9 @@ extern const struct edit_kind edit_after_crash;
 /* False: this edit cannot be made to such an image. */
 bool edit_fits(const struct edit_kind *edit, const struct image_kind *kind);
 
+/* Such an edit begins with an image that is not sound. */
+bool edit_repairs(const struct edit_kind *edit);
+
 /*
  * Recovers and edits the image file at `path`, all commits included. Guest bytes that are written
  * depend on `seed`.
@@ -113,8 +116,8 @@ bool edit_fits(const struct edit_kind *edit, const struct image_kind *kind);
 int edit_file(const struct edit_kind *edit, uint32_t seed, const char *path, struct qc_err *err);
 
 /*
- * Likewise, an image in memory, which becomes what the edit leaves; it must succeed. `log` (NULL:
- * nothing) gets all that was done to the file.
+ * Likewise, an image in memory, which becomes what the edit leaves; it must succeed and
+ * keep its promises (promises.h). `log` (NULL: nothing) gets all that was done to the file.
  */
 void edit_bytes(const struct edit_kind *edit, uint32_t seed, struct image_bytes *image,
 		struct crash_log *log);

@@ -12,8 +12,10 @@
 #include "base/checked.h"
 #include "crash/buffer_file.h"
 #include "crash/must.h"
+#include "crash/promises.h"
 #include "crash/record_file.h"
 #include "format/disk_layout.h"
+#include "support/guard_file.h"
 #include "txn/recover.h"
 
 /* One commit: from version `number` to the next. */
@@ -88,8 +90,9 @@ static bool is_doubtful(struct qc_file *file, struct qc_recover_plan *plan)
 static const char *finish(struct qc_file *file, struct crash_log *log)
 {
 	struct qc_recover_plan plan;
-	struct qc_file *watched = record_file_open(file, 0, log);
-	const char *why = NULL;
+	struct qc_file *record = record_file_open(file, 0, log);
+	struct qc_file *watched = guard_file_open(record, file);
+	const char *why = NULL, *broken;
 	struct qc_err err;
 
 	if (!is_doubtful(watched, &plan))
@@ -99,8 +102,9 @@ static const char *finish(struct qc_file *file, struct crash_log *log)
 	qc_recover_resolve(&plan, true);
 	if (!why && qc_recover_apply(watched, &plan, &err) < 0)
 		why = "a transaction with a torn header cannot be finished";
-	qc_file_close(watched);
-	return why;
+	broken = promises_close(watched);
+	qc_file_close(record);
+	return broken ? broken : why;
 }
 
 /* Each state of the recovery's own crash is recovered again. */
@@ -275,12 +279,12 @@ void campaign_torn_headers(struct campaign *c)
  */
 static void expect_same(struct campaign *c, struct state *s, const char *what)
 {
-	struct crash_log log = {0};
 	struct buffer_file file;
 	struct content before, after;
-	struct qc_file *watched;
+	struct qc_file *guard;
 	struct qc_recover_plan plan;
 	struct qc_err err;
+	const char *broken;
 	bool same;
 
 	c->tally->states++;
@@ -288,15 +292,16 @@ static void expect_same(struct campaign *c, struct state *s, const char *what)
 	buffer_file_init(&file);
 	buffer_file_set(&file, s->bytes, s->size);
 	content_of(&file.base, &before);
-	watched = record_file_open(&file.base, 0, &log);
-	if (qc_recover_look(watched, &plan, &err) == 0)
-		(void)qc_recover_apply(watched, &plan, &err);
-	qc_file_close(watched);
+	guard = guard_file_open(&file.base, &file.base);
+	if (qc_recover_look(guard, &plan, &err) == 0)
+		(void)qc_recover_apply(guard, &plan, &err);
+	broken = promises_close(guard);
 	content_of(&file.base, &after);
 	same = content_is_same(&before, &after) || (!before.readable && !after.readable);
-	if (!same && (is_a_version(s, &before) || !is_a_version(s, &after)))
+	if (broken)
+		fail(c, s, broken);
+	else if (!same && (is_a_version(s, &before) || !is_a_version(s, &after)))
 		fail(c, s, what);
-	crash_log_clear(&log);
 	buffer_file_clear(&file);
 }
 

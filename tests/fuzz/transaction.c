@@ -2,7 +2,7 @@
 /*
  * Edits of an image that may be anything. A transaction is refused and leaves every byte as it was,
  * or it is committed: then the image opens, its check says nothing worse than before, the journal is
- * gone.
+ * gone. A guard sees to it that nothing is written over meanwhile that the image uses.
  *
  * The input is four edits of EDIT_BYTES each, then the image.
  */
@@ -12,6 +12,8 @@
 #include "fuzz/fuzz.h"
 #include "image/image.h"
 #include "io/file_mem.h"
+#include "support/guard_file.h"
+#include "support/guard_file.h"
 #include "support/soundness.h"
 #include "txn/recover.h"
 #include "txn/snapshot.h"
@@ -146,6 +148,7 @@ static void must_be_sound(bool sound, const char *why)
 
 static void edit_file(struct qc_file *file, const uint8_t *edits)
 {
+	struct qc_file *guard = guard_file_open(file, file);
 	uint64_t length = file->bytes;
 	uint8_t *copy = malloc((size_t)length + 1);
 	struct qc_image *image;
@@ -155,7 +158,8 @@ static void edit_file(struct qc_file *file, const uint8_t *edits)
 
 	FUZZ_MUST(copy != NULL);
 	memcpy(copy, qc_file_mem_bytes(file), (size_t)length);
-	if (qc_image_open(file, NULL, &image, &err) == 0) {
+	guard_file_believe_references(guard);
+	if (qc_image_open(guard, NULL, &image, &err) == 0) {
 		status = run_edits(image, edits, &err);
 		qc_image_close(image);
 		must_be_sound(status == 0
@@ -164,6 +168,8 @@ static void edit_file(struct qc_file *file, const uint8_t *edits)
 								sizeof(why)),
 			      why);
 	}
+	must_be_sound(guard_violation(guard) == NULL, guard_violation(guard));
+	qc_file_close(guard);
 	free(copy);
 }
 

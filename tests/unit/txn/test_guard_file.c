@@ -6,21 +6,21 @@ struct watched {
 	struct builder *b;
 	struct qc_file *mem, *guard;
 	uint8_t *bytes;
+	size_t length;
 	struct qc_err err;
 };
 
 static int set_up(void **state)
 {
 	struct watched *w = calloc(1, sizeof(*w));
-	size_t length;
 
 	assert_non_null(w);
 	w->b = builder_new(NULL);
 	builder_data(w->b, 0, filled(1));
 	builder_skip_clusters(w->b, 2);
 	builder_data(w->b, 1, filled(2));
-	builder_finish(w->b, &w->bytes, &length);
-	assert_int_equal(qc_file_mem_open(w->bytes, length, &w->mem, &w->err), 0);
+	builder_finish(w->b, &w->bytes, &w->length);
+	assert_int_equal(qc_file_mem_open(w->bytes, w->length, &w->mem, &w->err), 0);
 	w->guard = guard_file_open(w->mem, w->mem);
 	*state = w;
 	return 0;
@@ -115,6 +115,133 @@ static void after_the_flips_sync_a_new_transaction_may_begin(void **state)
 	assert_true(qc_file_write(w->guard, 0, w->bytes, 512, &w->err) < 0);
 }
 
+static void what_is_referred_to_counts_as_used_on_request(void **state)
+{
+	struct watched *w = *state;
+	uint64_t at = builder_host_of(w->b, 1);
+
+	builder_poke_refcount(w->b, at >> 16, 0);
+	qc_file_close(w->guard);
+	qc_file_close(w->mem);
+	assert_int_equal(qc_file_mem_open(w->bytes, w->length, &w->mem, &w->err), 0);
+	w->guard = guard_file_open(w->mem, w->mem);
+	assert_int_equal(qc_file_write(w->guard, at, filled(2), 65536, &w->err), 0);
+	qc_file_close(w->guard);
+	w->guard = guard_file_open(w->mem, w->mem);
+	guard_file_believe_references(w->guard);
+	assert_true(qc_file_write(w->guard, at, filled(2), 65536, &w->err) < 0);
+	assert_non_null(guard_violation(w->guard));
+}
+
+/* --- beside a data file --- */
+
+struct watched_pair {
+	struct watched image;
+	struct qc_file *data, *data_guard;
+	uint8_t marked[512]; /* a sector 0 that says that there is something to redo */
+};
+
+/* The data file's first cluster is shown, the second one is not. */
+static struct watched_pair *open_pair(bool raw)
+{
+	struct watched_pair *p = calloc(1, sizeof(*p));
+	struct builder_options options = builder_defaults();
+	struct watched *w = &p->image;
+
+	assert_non_null(p);
+	options.incompatible = QC_INCOMPAT_DATA_FILE;
+	options.autoclear = raw ? QC_AUTOCLEAR_DATA_RAW : 0;
+	w->b = builder_new(&options);
+	builder_extension(w->b, QC_EXTENSION_DATA_FILE, "data", 4);
+	builder_data(w->b, 0, NULL);
+	builder_finish(w->b, &w->bytes, &w->length);
+	memcpy(p->marked, w->bytes, sizeof(p->marked));
+	p->marked[79] |= QC_INCOMPAT_CORRUPT;
+	assert_int_equal(qc_file_mem_open(w->bytes, w->length, &w->mem, &w->err), 0);
+	assert_int_equal(qc_file_mem_open(NULL, 0, &p->data, &w->err), 0);
+	assert_int_equal(qc_file_resize(p->data, options.disk_bytes, &w->err), 0);
+	w->guard = guard_file_open(w->mem, w->mem);
+	p->data_guard = guard_file_open_data(p->data, w->guard);
+	return p;
+}
+
+static void close_pair(struct watched_pair *p)
+{
+	qc_file_close(p->data_guard);
+	qc_file_close(p->data);
+	qc_file_close(p->image.guard);
+	qc_file_close(p->image.mem);
+	builder_free(p->image.b);
+	free(p);
+}
+
+static int write_sector0(struct watched_pair *p)
+{
+	struct watched *w = &p->image;
+
+	assert_int_equal(qc_file_sync(w->guard, QC_SYNC_FULL, &w->err), 0);
+	return qc_file_write(w->guard, 0, p->marked, 512, &w->err);
+}
+
+static void shown_bytes_of_a_data_file_may_not_be_changed(void **state)
+{
+	struct watched_pair *p = open_pair(false);
+	struct qc_err err;
+
+	(void)state;
+	assert_int_equal(qc_file_write(p->data_guard, 65536, "x", 1, &err), 0);
+	assert_null(guard_violation(p->image.guard));
+	assert_true(qc_file_write(p->data_guard, 65535, "xx", 2, &err) < 0);
+	assert_non_null(guard_violation(p->image.guard));
+	assert_true(qc_file_punch(p->data_guard, 0, 512, &err) < 0);
+	assert_true(qc_file_resize(p->data_guard, 10, &err) < 0);
+	close_pair(p);
+}
+
+static void all_of_a_raw_data_file_is_shown_and_its_length(void **state)
+{
+	struct watched_pair *p = open_pair(true);
+	struct qc_err err;
+
+	(void)state;
+	assert_true(qc_file_write(p->data_guard, 65536, "x", 1, &err) < 0);
+	assert_true(qc_file_resize(p->data_guard, p->data->bytes + 1, &err) < 0);
+	assert_non_null(guard_violation(p->image.guard));
+	close_pair(p);
+}
+
+static void sector_0_waits_for_the_data_file(void **state)
+{
+	struct watched_pair *p = open_pair(false);
+	struct qc_err err;
+
+	(void)state;
+	assert_int_equal(qc_file_write(p->data_guard, 65536, "x", 1, &err), 0);
+	assert_true(write_sector0(p) < 0);
+	assert_non_null(guard_violation(p->image.guard));
+	assert_int_equal(qc_file_sync(p->data_guard, QC_SYNC_FULL, &err), 0);
+	assert_int_equal(write_sector0(p), 0);
+	close_pair(p);
+}
+
+static void what_is_to_be_redone_may_be_written_once_that_is_durable(void **state)
+{
+	struct watched_pair *p = open_pair(false);
+	struct qc_err err;
+
+	(void)state;
+	assert_int_equal(write_sector0(p), 0);
+	assert_int_equal(qc_file_sync(p->image.guard, QC_SYNC_DATA, &err), 0);
+	assert_int_equal(qc_file_write(p->data_guard, 0, "x", 1, &err), 0);
+	assert_null(guard_violation(p->image.guard));
+	close_pair(p);
+	p = open_pair(false);
+	assert_int_equal(write_sector0(p), 0);
+	assert_true(qc_file_write(p->data_guard, 0, "x", 1, &err) < 0);
+	assert_non_null(guard_violation(p->image.guard));
+	close_pair(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +254,12 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(after_the_flips_sync_a_new_transaction_may_begin,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_referred_to_counts_as_used_on_request,
+						set_up, tear_down),
+		cmocka_unit_test(shown_bytes_of_a_data_file_may_not_be_changed),
+		cmocka_unit_test(all_of_a_raw_data_file_is_shown_and_its_length),
+		cmocka_unit_test(sector_0_waits_for_the_data_file),
+		cmocka_unit_test(what_is_to_be_redone_may_be_written_once_that_is_durable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+#include "tests/support/guard_live.h"
+
+#include <stdlib.h>
+
+#include "base/byte_order.h"
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "check/check.h"
+#include "format/header_extensions.h"
+#include "format/l1_entry.h"
+#include "format/l2_entry.h"
+#include "format/refcount_entry.h"
+#include "tests/support/image_builder_impl.h"
+
+#define BEYOND_FILE_CLUSTERS 4096 /* how far references behind the end of the file are remembered */
+
+static void must_read(const struct guard_live *l, uint64_t offset, void *buffer, size_t length)
+{
+	struct qc_err err;
+
+	builder_must(qc_file_read(l->truth, offset, buffer, length, &err) == 0,
+		     "the guard cannot read the image");
+}
+
+static uint64_t read_word(const struct guard_live *l, uint64_t offset)
+{
+	uint8_t word[8];
+
+	must_read(l, offset, word, sizeof(word));
+	return qc_load_be64(word);
+}
+
+static void ignore_finding(void *context, const struct qc_finding *finding)
+{
+	(void)context, (void)finding;
+}
+
+static const struct qc_finding_sink nobody = {.take = ignore_finding};
+
+/* --- what has a count --- */
+
+/* Where the block is that counts the cluster; 0: there is none. */
+static uint64_t block_of(const struct guard_live *l, uint64_t cluster)
+{
+	uint64_t index = cluster / l->geometry.refcounts_per_block, at;
+	uint64_t table = l->header.refcount_table.byte;
+
+	if (index >= l->header.refcount_table_clusters * l->geometry.cluster_bytes / 8
+	    || !qc_range_fits(table + index * 8, 8, l->truth->bytes))
+		return 0;
+	at = read_word(l, table + index * 8) & QC_REFCOUNT_TABLE_OFFSET_MASK;
+	return qc_range_fits(at, l->geometry.cluster_bytes, l->truth->bytes) ? at : 0;
+}
+
+/* The library has code for this that is faster, and that the guard is there to watch. */
+static bool has_count(const struct guard_live *l, uint64_t block, uint64_t cluster)
+{
+	uint64_t bits = UINT64_C(1) << l->geometry.refcount_order;
+	uint64_t at = cluster % l->geometry.refcounts_per_block * bits;
+	uint8_t bytes[8] = {0};
+
+	must_read(l, block + at / 8, bytes, (size_t)qc_div_up(bits, 8));
+	if (bits < 8)
+		return (bytes[0] >> at % 8 & ((1 << bits) - 1)) != 0;
+	return qc_load_be64(bytes) != 0;
+}
+
+static bool any_has_count(const struct guard_live *l, uint64_t first, uint64_t end)
+{
+	uint64_t per_block = l->geometry.refcounts_per_block, next;
+
+	for (; first < end; first = next) {
+		uint64_t block = block_of(l, first);
+
+		next = qc_min(end, (first / per_block + 1) * per_block);
+		for (uint64_t i = first; block != 0 && i < next; i++)
+			if (has_count(l, block, i))
+				return true;
+	}
+	return false;
+}
+
+/* --- what is referred to --- */
+
+static void add_reference(struct guard_live *l, uint64_t cluster)
+{
+	if (cluster < l->references.bits)
+		qc_bitset_add(&l->references, cluster);
+}
+
+static int take_reference(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
+			  struct qc_err *err)
+{
+	(void)stored, (void)err;
+	if (found > 0)
+		add_reference(context, cluster);
+	return 0;
+}
+
+static void add_refcount_structures(struct guard_live *l)
+{
+	uint64_t first = l->header.refcount_table.byte >> l->geometry.cluster_bits;
+	uint64_t per_block = l->geometry.refcounts_per_block;
+
+	for (uint64_t i = 0; i < l->header.refcount_table_clusters; i++)
+		add_reference(l, first + i);
+	for (uint64_t i = 0; i < l->header.refcount_table_clusters * l->geometry.cluster_bytes / 8;
+	     i++) {
+		uint64_t block = block_of(l, i * per_block);
+
+		if (block != 0)
+			add_reference(l, block >> l->geometry.cluster_bits);
+	}
+}
+
+/* An image that cannot be walked is one that nobody may change. */
+static void find_references(struct guard_live *l)
+{
+	const struct qc_check_options options = {
+		.findings_max = 1,
+		.without_refcounts = true,
+		.mismatch = take_reference,
+		.context = l,
+	};
+	struct qc_check_result result;
+	struct qc_err err;
+
+	builder_must(qc_bitset_init(&l->references, qc_clusters_for(&l->geometry, l->truth->bytes)
+							    + BEYOND_FILE_CLUSTERS),
+		     "out of memory");
+	add_refcount_structures(l);
+	if (qc_check_run(l->truth, &options, &nobody, &result, &err) < 0 || !result.completed)
+		qc_bitset_add_range(&l->references, 0, l->references.bits);
+}
+
+/* --- cluster 0 --- */
+
+static void find_names(struct guard_live *l)
+{
+	size_t length = (size_t)l->geometry.cluster_bytes;
+	QC_AUTOFREE uint8_t *cluster0 = malloc(length);
+	struct qc_extensions extensions;
+	struct qc_err err;
+
+	builder_must(cluster0 != NULL, "out of memory");
+	must_read(l, 0, cluster0, length);
+	builder_must(qc_extensions_decode(&l->header, cluster0, length, &nobody, &extensions, &err)
+			     == 0,
+		     "out of memory");
+	l->extensions_end = extensions.end_offset;
+	l->name_at = l->header.backing_name.byte;
+	l->name_end = l->name_at + l->header.backing_name_bytes;
+	qc_extensions_clear(&extensions);
+}
+
+/* Whether the range only touches bytes of cluster 0, behind sector 0, that the header refers to in no way. */
+static bool is_beside_header(const struct guard_live *l, uint64_t offset, uint64_t length)
+{
+	return offset >= qc_max(QC_SECTOR_BYTES, l->extensions_end)
+	       && offset + length <= l->geometry.cluster_bytes
+	       && (offset >= l->name_end || offset + length <= l->name_at);
+}
+
+/* --- all of it --- */
+
+void guard_live_load(struct guard_live *l)
+{
+	uint8_t sector[QC_SECTOR_BYTES];
+	struct qc_err err;
+
+	guard_live_clear(l);
+	l->known = true;
+	must_read(l, 0, sector, sizeof(sector));
+	l->is_image = qc_header_decode(sector, sizeof(sector), &nobody, &l->header, &err) == 0;
+	if (!l->is_image)
+		return;
+	qc_header_geometry(&l->header, &l->geometry);
+	find_names(l);
+	if (l->with_references)
+		find_references(l);
+}
+
+void guard_live_clear(struct guard_live *l)
+{
+	qc_bitset_clear(&l->references);
+	*l = (struct guard_live){.truth = l->truth, .with_references = l->with_references};
+}
+
+static uint64_t first_of(const struct guard_live *l, uint64_t offset)
+{
+	return offset >> l->geometry.cluster_bits;
+}
+
+static uint64_t end_of(const struct guard_live *l, uint64_t offset, uint64_t length)
+{
+	return qc_clusters_for(&l->geometry, offset + length);
+}
+
+bool guard_live_counts(const struct guard_live *l, uint64_t offset, uint64_t length)
+{
+	if (length == 0)
+		return false;
+	return !l->is_image || offset < QC_SECTOR_BYTES
+	       || any_has_count(l, first_of(l, offset), end_of(l, offset, length));
+}
+
+bool guard_live_uses(const struct guard_live *l, uint64_t offset, uint64_t length)
+{
+	uint64_t end;
+
+	if (length == 0 || (l->is_image && is_beside_header(l, offset, length)))
+		return false;
+	if (guard_live_counts(l, offset, length))
+		return true;
+	end = qc_min(end_of(l, offset, length), l->references.bits);
+	return qc_bitset_next(&l->references, first_of(l, offset)) < end;
+}
+
+/* --- the data file --- */
+
+static struct qc_l2_words read_entry(const struct guard_live *l, uint64_t at)
+{
+	return (struct qc_l2_words){
+		.entry = read_word(l, at),
+		.bitmap = l->geometry.extended_l2 ? read_word(l, at + 8) : 0,
+	};
+}
+
+/* Whether the image shows any of the bytes [from, to), which lie in one cluster of the guest. */
+static bool shows_piece(const struct guard_live *l, uint64_t from, uint64_t to)
+{
+	const struct qc_geometry *g = &l->geometry;
+	uint64_t index = qc_l1_index(g, qc_guest(from)), table;
+	struct qc_l2_entry entry;
+
+	table = index < l->header.l1_entries
+			? qc_l1_table_of(read_word(l, l->header.l1.byte + index * 8)).byte
+			: 0;
+	if (table == 0)
+		return false;
+	qc_l2_decode(g, read_entry(l, table + qc_l2_index(g, qc_guest(from)) * g->l2_entry_bytes),
+		     &entry);
+	for (uint64_t at = from; at < to;
+	     at = qc_align_down(at, g->subcluster_bytes) + g->subcluster_bytes)
+		if (entry.allocated >> qc_in_cluster(g, at) / g->subcluster_bytes & 1)
+			return true;
+	return false;
+}
+
+bool guard_live_shows(const struct guard_live *l, uint64_t offset, uint64_t length)
+{
+	uint64_t end, next;
+
+	if (!l->is_image)
+		return true;
+	end = qc_min(offset + length, l->header.disk_bytes);
+	for (; offset < end; offset = next) {
+		next = qc_min(end, qc_align_down(offset, l->geometry.cluster_bytes)
+					   + l->geometry.cluster_bytes);
+		if (guard_live_is_raw(l) || shows_piece(l, offset, next))
+			return true;
+	}
+	return false;
+}
+
+bool guard_live_is_marked(const struct guard_live *l)
+{
+	return l->is_image && (l->header.incompatible & QC_INCOMPAT_CORRUPT) != 0;
+}
+
+bool guard_live_is_raw(const struct guard_live *l)
+{
+	return l->is_image && (l->header.autoclear & QC_AUTOCLEAR_DATA_RAW) != 0;
+}

@@ -440,6 +440,7 @@ void pair_run(struct pair_campaign *c)
 	pair_crashes(c);
 	pair_kills(c);
 	pair_torn_headers(c);
+	pair_false_journals(c);
 	pair_faults(c);
 	close_campaign(c);
 }

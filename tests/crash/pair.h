@@ -98,6 +98,7 @@ void pair_run(struct pair_campaign *c);
 void pair_crashes(struct pair_campaign *c);
 void pair_kills(struct pair_campaign *c);
 void pair_torn_headers(struct pair_campaign *c);
+void pair_false_journals(struct pair_campaign *c);
 void pair_faults(struct pair_campaign *c);
 
 /* The two as a state that can be changed, `s` being the image; room is for that log. */

@@ -12,6 +12,7 @@
 #include "crash/folder.h"
 #include "crash/must.h"
 #include "crash/referee.h"
+#include "outside/figures_pair.h"
 #include "outside/record.h"
 #include "outside/trace.h"
 
@@ -166,11 +167,11 @@ static void enumerate(struct run *run, bool full)
 		.context = run,
 	};
 
-	state_init(&s, r->before, r->bytes_before,
-		   qc_max(crash_log_room(log, r->bytes_before), r->bytes_after));
+	state_init(&s, r->image.before, r->image.bytes_before,
+		   qc_max(crash_log_room(log, r->image.bytes_before), r->image.bytes_after));
 	if (run->sound) {
-		state_add_version(&s, r->before, r->bytes_before);
-		state_add_version(&s, r->after, r->bytes_after);
+		state_add_version(&s, r->image.before, r->image.bytes_before);
+		state_add_version(&s, r->image.after, r->image.bytes_after);
 		if (run->sum.differ)
 			s.versions[0].gone_at = run->success_from;
 	}
@@ -178,8 +179,7 @@ static void enumerate(struct run *run, bool full)
 	state_clear(&s);
 }
 
-/* Puts what the images stand on where the others look for it. */
-static void share_bases(const struct lab *lab)
+void figures_share_bases(const struct lab *lab)
 {
 	static const char *const names[] = {"one.raw", "two.raw"};
 	static uint8_t bytes[2 << 20];
@@ -201,9 +201,9 @@ static void prepare(struct run *run, bool full)
 {
 	const struct recording *r = run->recording;
 
-	share_bases(run->lab);
-	see(run, r->before, r->bytes_before, &run->old);
-	see(run, r->after, r->bytes_after, &run->new);
+	figures_share_bases(run->lab);
+	see(run, r->image.before, r->image.bytes_before, &run->old);
+	see(run, r->image.after, r->image.bytes_after, &run->new);
 	run->sum.differ = !seen_same(&run->old, &run->new);
 	run->sound = seen_sound(&run->old) && seen_sound(&run->new);
 	for (size_t i = 0; i < r->log.count; i++)
@@ -215,8 +215,8 @@ static void prepare(struct run *run, bool full)
 	run->look_every = full ? 200 : 1000;
 	if (run->sound) {
 		run->guest_every = full ? 200 : 2000;
-		guest(r->before, r->bytes_before, &run->guest_old);
-		guest(r->after, r->bytes_after, &run->guest_new);
+		guest(r->image.before, r->image.bytes_before, &run->guest_old);
+		guest(r->image.after, r->image.bytes_after, &run->guest_new);
 	}
 }
 
@@ -235,7 +235,7 @@ static const char *measure(const struct scene *scene, const char *folder, bool r
 	}
 	run.lab = &lab;
 	lab_reset(&lab);
-	wrong = record_program(lab.run, lab.argv, lab.image, &recording);
+	wrong = record_program(lab.run, lab.argv, lab.image, NULL, &recording);
 	if (!wrong && recording.status != 0)
 		wrong = "the program failed";
 	if (!wrong) {
@@ -258,9 +258,10 @@ bool figures_run(const struct scene *scene, const char *folder, bool full, uint6
 	const char *wrong;
 	bool ok;
 
-	/* What is done to a file before it has the name hurts nobody; two files are tried in one process. */
-	if (scene->replaces || scene->data)
-		return true;
+	if (scene->replaces)
+		return true; /* what is done to a file before it has the name hurts nobody */
+	if (scene->data)
+		return figures_pair_run(scene, folder, full, all);
 	wrong = measure(scene, folder, false, full, &f);
 	ok = !wrong && f.torn + f.leaked + f.corrupt + f.lost + f.disagreed == 0 && f.states > 0
 	     && f.new > 0 && (f.old > 0 || !f.differ);
@@ -347,7 +348,7 @@ bool figures_control(const char *folder)
 		const char *wrong;
 
 		lab_reset(&lab);
-		wrong = record_program(lab.run, argv, path, &recording);
+		wrong = record_program(lab.run, argv, path, NULL, &recording);
 		recording_clear(&recording);
 		ok = wrong && strstr(wrong, tries[i].expected);
 		if (!ok)

@@ -18,3 +18,6 @@ bool figures_compare(const char *only, const char *folder);
 
 /* Whether changes that cannot be followed are noticed. Says "ok ..." or what is wrong. */
 bool figures_control(const char *folder);
+
+/* Puts what the scene's images stand on where crash/content.h looks for it. */
+void figures_share_bases(const struct lab *lab);

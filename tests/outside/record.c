@@ -16,10 +16,13 @@
 
 struct recorder {
 	struct crash_log *log;
-	const char *path;
-	int fd; /* of the file, from before the program ran */
-	struct stat is;
-	uint64_t bytes;	 /* as the log has it */
+	struct watched {
+		const char *path;
+		int fd; /* of the file, from before the program ran */
+		struct stat is;
+		uint64_t bytes; /* as the log has it */
+	} files[CRASH_FILES];
+	unsigned int count;
 	char wrong[128]; /* "": nothing so far */
 };
 
@@ -29,15 +32,21 @@ static void complain(struct recorder *r, const struct trace_call *call, const ch
 		snprintf(r->wrong, sizeof(r->wrong), "%s %s", call->what->name, what);
 }
 
-/* Whether the call is about the file; its names are looked at afterwards, whatever the call. */
-static bool is_ours(const struct recorder *r, const struct trace_call *call)
+#define NOT_OURS CRASH_FILES
+
+/* Which file the call is about; their names are looked at afterwards, whatever the call. */
+static unsigned int find_file(const struct recorder *r, const struct trace_call *call)
 {
 	char link[64];
 	struct stat st;
 
 	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)call->thread, call->fd);
-	return call->fd >= 0 && stat(link, &st) == 0 && st.st_dev == r->is.st_dev
-	       && st.st_ino == r->is.st_ino;
+	if (call->fd < 0 || stat(link, &st) < 0)
+		return NOT_OURS;
+	for (unsigned int i = 0; i < r->count; i++)
+		if (st.st_dev == r->files[i].is.st_dev && st.st_ino == r->files[i].is.st_ino)
+			return i;
+	return NOT_OURS;
 }
 
 /* "pos:" or "flags:" of an open file. */
@@ -61,7 +70,7 @@ static enum trace_answer before(void *context, struct trace_call *call)
 {
 	struct recorder *r = context;
 
-	if (!is_ours(r, call))
+	if (find_file(r, call) == NOT_OURS)
 		return TRACE_GO;
 	if (call->what->kind == TRACE_HIDDEN)
 		complain(r, call, "changes files unseen");
@@ -73,8 +82,9 @@ static enum trace_answer before(void *context, struct trace_call *call)
 }
 
 /* The bytes are read back from the file: nobody else has changed it meanwhile. */
-static void add_write(struct recorder *r, const struct trace_call *call)
+static void add_write(struct recorder *r, unsigned int file, const struct trace_call *call)
 {
+	struct watched *w = &r->files[file];
 	uint64_t length = (uint64_t)call->result, at;
 	uint8_t *bytes = malloc((size_t)length + 1);
 
@@ -83,51 +93,66 @@ static void add_write(struct recorder *r, const struct trace_call *call)
 		at = file_fact(call, "pos:", 10) - length;
 	else
 		at = call->args[call->what->value_arg];
-	if (pread(r->fd, bytes, (size_t)length, (off_t)at) != (ssize_t)length)
+	if (pread(w->fd, bytes, (size_t)length, (off_t)at) != (ssize_t)length)
 		complain(r, call, "wrote what cannot be read");
 	else
-		crash_log_add(r->log, CRASH_WRITE, at, length, bytes);
-	r->bytes = qc_max(r->bytes, at + length);
+		crash_log_add_to(r->log, file, CRASH_WRITE, at, length, bytes);
+	w->bytes = qc_max(w->bytes, at + length);
 	free(bytes);
 }
 
-static void add_allocate(struct recorder *r, const struct trace_call *call)
+static void add_allocate(struct recorder *r, unsigned int file, const struct trace_call *call)
 {
 	const uint64_t mode = call->args[1], at = call->args[2], length = call->args[3];
+	const uint64_t bytes = r->files[file].bytes;
 
 	if (mode & ~(uint64_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		complain(r, call, "in a mode that is not known here");
-	else if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) && at < r->bytes)
-		crash_log_add(r->log, CRASH_PUNCH, at, qc_min(length, r->bytes - at), NULL);
+	else if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) && at < bytes)
+		crash_log_add_to(r->log, file, CRASH_PUNCH, at, qc_min(length, bytes - at), NULL);
+}
+
+static void add_sync(struct recorder *r, unsigned int file, const struct trace_call *call)
+{
+	enum qc_sync kind = strcmp(call->what->name, "fdatasync") == 0 ? QC_SYNC_DATA
+								       : QC_SYNC_FULL;
+
+	if (strcmp(call->what->name, "syncfs") == 0)
+		complain(r, call, "is no barrier of one file");
+	else
+		crash_log_add_to(r->log, file, CRASH_SYNC, (uint64_t)kind, 0, NULL);
 }
 
 /* Whatever the call was: the file may be longer or shorter, or another may have its name. */
-static void look_at_file(struct recorder *r, const struct trace_call *call)
+static void look_at_file(struct recorder *r, unsigned int file, const struct trace_call *call)
 {
+	struct watched *w = &r->files[file];
 	struct stat now, named;
 
-	must(fstat(r->fd, &now) == 0);
-	if ((uint64_t)now.st_size != r->bytes) {
-		r->bytes = (uint64_t)now.st_size;
-		crash_log_add(r->log, CRASH_RESIZE, 0, r->bytes, NULL);
+	must(fstat(w->fd, &now) == 0);
+	if ((uint64_t)now.st_size != w->bytes) {
+		w->bytes = (uint64_t)now.st_size;
+		crash_log_add_to(r->log, file, CRASH_RESIZE, 0, w->bytes, NULL);
 	}
-	if (stat(r->path, &named) < 0 || named.st_dev != now.st_dev || named.st_ino != now.st_ino)
+	if (stat(w->path, &named) < 0 || named.st_dev != now.st_dev || named.st_ino != now.st_ino)
 		complain(r, call, "gave the name to another file");
 }
 
 static enum trace_answer after(void *context, const struct trace_call *call)
 {
 	struct recorder *r = context;
+	unsigned int file = call->result >= 0 ? find_file(r, call) : NOT_OURS;
 
-	if (call->result >= 0 && is_ours(r, call)) {
+	if (file != NOT_OURS) {
 		if (call->what->kind == TRACE_WRITE_AT || call->what->kind == TRACE_WRITE)
-			add_write(r, call);
+			add_write(r, file, call);
 		else if (call->what->kind == TRACE_ALLOCATE)
-			add_allocate(r, call);
+			add_allocate(r, file, call);
 		else if (call->what->kind == TRACE_SYNC)
-			crash_log_add(r->log, CRASH_SYNC, 0, 0, NULL);
+			add_sync(r, file, call);
 	}
-	look_at_file(r, call);
+	for (unsigned int i = 0; i < r->count; i++)
+		look_at_file(r, i, call);
 	return TRACE_GO;
 }
 
@@ -143,46 +168,94 @@ static uint8_t *load(int fd, uint64_t *ret_bytes)
 	return bytes;
 }
 
+/* From now on the file is part of the log. */
+static bool watch(struct recorder *r, const char *path, struct recorded *ret)
+{
+	struct watched *w = &r->files[r->count];
+
+	w->path = path;
+	w->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (w->fd < 0)
+		return false;
+	r->count++;
+	if (fstat(w->fd, &w->is) < 0 || !S_ISREG(w->is.st_mode))
+		return false;
+	ret->before = load(w->fd, &ret->bytes_before);
+	w->bytes = ret->bytes_before;
+	return true;
+}
+
+static bool is_after(const struct state *s, const struct recorded *file)
+{
+	return s->size == file->bytes_after && memcmp(s->bytes, file->after, (size_t)s->size) == 0;
+}
+
+static void start_state(struct state *s, const struct recorded *file, unsigned int number,
+			const struct crash_log *log)
+{
+	state_init(s, file->before, file->bytes_before,
+		   crash_log_room_of(log, number, file->bytes_before));
+}
+
+void recording_start(const struct recording *r, struct state *s, struct state *data)
+{
+	start_state(s, &r->image, 0, &r->log);
+	if (!r->data.before)
+		return;
+	start_state(data, &r->data, 1, &r->log);
+	state_put_beside(s, data);
+}
+
 static bool replays(const struct recording *r)
 {
-	struct state s;
+	struct state s, data;
 	bool same;
 
-	state_init(&s, r->before, r->bytes_before, crash_log_room(&r->log, r->bytes_before));
+	recording_start(r, &s, &data);
 	crash_make_whole(&s, &r->log, r->log.count);
-	same = s.size == r->bytes_after && memcmp(s.bytes, r->after, (size_t)s.size) == 0;
+	same = is_after(&s, &r->image) && (!r->data.before || is_after(&data, &r->data));
 	state_clear(&s);
+	if (r->data.before)
+		state_clear(&data);
 	return same;
 }
 
-const char *record_program(const char *folder, const char *const *argv, const char *path,
-			   struct recording *ret)
+static void run(struct recorder *r, const char *folder, const char *const *argv,
+		struct recording *ret)
 {
-	static char why[sizeof(((struct recorder *)0)->wrong)];
-	struct recorder r = {.log = &ret->log, .path = path};
+	struct recorded *const files[CRASH_FILES] = {&ret->image, &ret->data};
 	struct trace_run run = {
 		.folder = folder,
 		.argv = argv,
 		.before = before,
 		.after = after,
-		.context = &r,
+		.context = r,
 	};
 
-	*ret = (struct recording){0};
-	r.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (r.fd < 0 || fstat(r.fd, &r.is) < 0 || !S_ISREG(r.is.st_mode))
-		return "no such file";
-	ret->before = load(r.fd, &ret->bytes_before);
-	r.bytes = ret->bytes_before;
 	must(trace_program(&run));
 	ret->status = run.status;
-	ret->after = load(r.fd, &ret->bytes_after);
-	close(r.fd);
+	for (unsigned int i = 0; i < r->count; i++)
+		files[i]->after = load(r->files[i].fd, &files[i]->bytes_after);
 	if (run.status != 0)
 		fputs(run.words, stderr);
-	if (r.wrong[0] == '\0' && !replays(ret))
-		snprintf(r.wrong, sizeof(r.wrong),
+	if (r->wrong[0] == '\0' && !replays(ret))
+		snprintf(r->wrong, sizeof(r->wrong),
 			 "the file was changed in a way that was not seen");
+}
+
+const char *record_program(const char *folder, const char *const *argv, const char *path,
+			   const char *data_path, struct recording *ret)
+{
+	static char why[sizeof(((struct recorder *)0)->wrong)];
+	struct recorder r = {.log = &ret->log, .wrong = "no such file"};
+
+	*ret = (struct recording){0};
+	if (watch(&r, path, &ret->image) && (!data_path || watch(&r, data_path, &ret->data))) {
+		r.wrong[0] = '\0';
+		run(&r, folder, argv, ret);
+	}
+	for (unsigned int i = 0; i < r.count; i++)
+		close(r.files[i].fd);
 	memcpy(why, r.wrong, sizeof(why));
 	return why[0] != '\0' ? why : NULL;
 }
@@ -190,7 +263,9 @@ const char *record_program(const char *folder, const char *const *argv, const ch
 void recording_clear(struct recording *r)
 {
 	crash_log_clear(&r->log);
-	free(r->before);
-	free(r->after);
+	free(r->image.before);
+	free(r->image.after);
+	free(r->data.before);
+	free(r->data.after);
 	*r = (struct recording){0};
 }

@@ -34,22 +34,21 @@
 #define BOUND_ADDRESS_SPACE 1
 #endif
 
-static void lower(int what, rlim_t to)
+static const struct rlimit *lower(struct rlimit *limit, rlim_t to)
 {
-	struct rlimit limit;
-
-	if (getrlimit(what, &limit) < 0)
-		return;
-	if (limit.rlim_cur > to)
-		limit.rlim_cur = to;
-	(void)setrlimit(what, &limit);
+	if (limit->rlim_cur > to)
+		limit->rlim_cur = to;
+	return limit;
 }
 
 unsigned int qc_sandbox_limit(void)
 {
-	lower(RLIMIT_CORE, 0);
-	if (BOUND_ADDRESS_SPACE)
-		lower(RLIMIT_AS, ADDRESS_SPACE_BYTES);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_CORE, &limit) == 0)
+		(void)setrlimit(RLIMIT_CORE, lower(&limit, 0));
+	if (BOUND_ADDRESS_SPACE && getrlimit(RLIMIT_AS, &limit) == 0)
+		(void)setrlimit(RLIMIT_AS, lower(&limit, ADDRESS_SPACE_BYTES));
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? QC_SANDBOX_LIMITS : 0;
 }
 

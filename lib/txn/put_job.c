@@ -84,6 +84,66 @@ int qc_put_job_load(struct qc_put_job *job, struct qc_err *err)
 	return check_not_given(job, err);
 }
 
+/* Snapshots that are asked; the walk that an answer saves takes less time than asking very many. */
+#define SNAPSHOTS_ASKED 16
+
+static int load_word(struct qc_txn *txn, uint64_t offset, uint64_t *ret, struct qc_err *err)
+{
+	uint8_t bytes[sizeof(*ret)];
+	int status = qc_file_read(txn->image->file, offset, bytes, sizeof(bytes), err);
+
+	*ret = status == 0 ? qc_load_be64(bytes) : 0;
+	return status;
+}
+
+/* Whether a snapshot's tables lead to that L2 table, or data cluster, where the disk's did. */
+static int ask_snapshot(const struct qc_put_job *job, const struct qc_snapshot *snapshot,
+			struct qc_host host, bool is_table, bool *ret, struct qc_err *err)
+{
+	const struct qc_geometry *g = job->txn->geometry;
+	uint64_t index = qc_l1_index(g, job->base), word;
+	struct qc_host table;
+	int status;
+
+	if (index >= snapshot->l1_entries)
+		return 0;
+	status = load_word(job->txn, snapshot->l1.byte + index * sizeof(word), &word, err);
+	table = qc_l1_table_of(word);
+	if (status < 0 || is_table || qc_host_is_none(table)) {
+		*ret = table.byte == host.byte;
+		return status;
+	}
+	status = load_word(job->txn, table.byte + job->index * g->l2_entry_bytes, &word, err);
+	*ret = (word & QC_L2_COMPRESSED) == 0 && (word & QC_L2_OFFSET_MASK) == host.byte;
+	return status;
+}
+
+/*
+ * A cluster or an L2 table that the disk itself refers to twice, as deduplication leaves them, is the
+ * other entry's own when one is gone (I7). Mostly it is a snapshot's instead, and needs no look at all
+ * tables.
+ */
+static int note_last_reference(struct qc_put_job *job, struct qc_host host, bool is_table,
+			       struct qc_err *err)
+{
+	struct qc_txn *txn = job->txn;
+	const struct qc_snapshots *all = &txn->image->snapshots;
+	uint64_t count;
+	bool found = false;
+	int status;
+
+	if (txn->copied_missing)
+		return 0;
+	status = qc_refs_get(&txn->refs, qc_host_cluster(txn->geometry, host), &count, err);
+	if (status < 0 || count != 1)
+		return status;
+	for (size_t i = 0; status == 0 && !found && i < qc_min(all->count, SNAPSHOTS_ASKED); i++)
+		status = ask_snapshot(job, &all->list[all->count - 1 - i], host, is_table, &found,
+				      err);
+	txn->copied_missing = status == 0 && !found;
+	return status;
+}
+
 /* Makes the table the transaction's own, and drops the old one. */
 static int change_table(struct qc_put_job *job, struct qc_err *err)
 {
@@ -94,8 +154,11 @@ static int change_table(struct qc_put_job *job, struct qc_err *err)
 		return status;
 	if (!qc_stage_change(&txn->l2, job->table) || qc_host_is_none(job->table->old_host))
 		return 0;
-	return qc_refs_drop_table(&txn->refs, job->table->old_host, txn->geometry->cluster_bytes,
-				  err);
+	status = qc_refs_drop_table(&txn->refs, job->table->old_host, txn->geometry->cluster_bytes,
+				    err);
+	if (status < 0 || (txn->image->l1[job->table->index] & QC_L1_COPIED) != 0)
+		return status;
+	return note_last_reference(job, job->table->old_host, true, err);
 }
 
 /* A cluster that was taken and is not needed after all; what was written there goes at once. */
@@ -111,24 +174,6 @@ static int drop_own(struct qc_put_job *job, struct qc_err *err)
 		return status;
 	return qc_file_punch(txn->image->file, job->old.host.byte, txn->geometry->cluster_bytes,
 			     err);
-}
-
-/*
- * A cluster that the disk itself refers to twice, as deduplication leaves them, is the other entry's own
- * when one is gone (I7). Beside snapshots it is taken for theirs, which nearly always it is.
- */
-static int note_last_reference(struct qc_put_job *job, uint64_t cluster, struct qc_err *err)
-{
-	struct qc_txn *txn = job->txn;
-	uint64_t count;
-	int status;
-
-	if (job->own || job->old.copied || job->old.compressed || txn->copied_missing
-	    || txn->image->snapshots.count > 0)
-		return 0;
-	status = qc_refs_get(&txn->refs, cluster, &count, err);
-	txn->copied_missing = status == 0 && count == 1;
-	return status;
 }
 
 /* Drops what the old entry referred to. A compressed cluster counts on every host cluster it touches. */
@@ -151,7 +196,9 @@ static int drop_old(struct qc_put_job *job, struct qc_err *err)
 	/* Compressed data of this transaction's own was never in the old state: nothing is freed. */
 	status = qc_refs_drop(&txn->refs, first, count,
 			      job->own ? NULL : &txn->report.clusters_freed, err);
-	return status < 0 ? status : note_last_reference(job, first, err);
+	if (status < 0 || job->own || job->old.copied || job->old.compressed)
+		return status;
+	return note_last_reference(job, job->old.host, false, err);
 }
 
 int qc_put_job_store(struct qc_put_job *job, const struct qc_l2_entry *entry, bool drop,

@@ -82,9 +82,15 @@ struct qc_check_options {
 
 	/*
 	 * For repairs: entries without data, whose cluster is not aligned, refer to nothing, as the
-	 * repair clears them. Only those of the active state; snapshots' tables are not changed.
+	 * repair clears them. Those of the active state; snapshots' only with the next one.
 	 */
 	bool without_idle;
+
+	/*
+	 * For repairs that clear such entries of snapshots, too; may be NULL. Called for L2 tables of
+	 * snapshots that have some, for each at least once, by the thread that called qc_check_run().
+	 */
+	int (*idle_table)(void *context, struct qc_host table, struct qc_err *err);
 };
 
 struct qc_check_result {
@@ -92,6 +98,7 @@ struct qc_check_result {
 	uint64_t corruptions;
 	uint64_t leaks;
 	uint64_t lasting;	   /* of the corruptions, those that no repair puts right */
+	uint64_t idle_elsewhere;   /* and those that go if entries of idle_table are cleared */
 	uint64_t flags_wrong;	   /* of the corruptions, COPIED flags */
 	bool refcounts_broken;	   /* their tables and blocks, which a repair has to make anew */
 	uint64_t image_end_offset; /* where the last cluster with a count or a reference ends */

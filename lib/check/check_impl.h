@@ -163,7 +163,8 @@ struct qc_check_l2 {
 	uint64_t weight;	/* references from all L1 tables */
 	uint64_t active;	/* of them, from the subject's */
 	uint64_t copied_weight; /* of those, for which the COPIED flags are to be checked */
-	uint64_t mendable;	/* and those that lead a repair to the table */
+	uint64_t mendable;	/* and those that lead a repair to the table, */
+	uint64_t elsewhere;	/* from the subject's L1 table, and from all others */
 	uint64_t l1_index;	/* of one reference, */
 	uint32_t owner;		/* as subject.c numbers them */
 	bool counted;		/* there was nothing to say of it */

@@ -223,7 +223,12 @@ static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words wo
 	qc_check_claim_for(check, has_data ? QC_CLAIM_DATA : QC_CLAIM_ZERO, t->l2->active > 0);
 	if (idle && check->options->without_idle)
 		weight -= t->l2->mendable;
-	if (!g->external_data && weight > 0)
+	if (idle && check->options->idle_table && t->l2->elsewhere > 0) {
+		weight -= t->l2->elsewhere;
+		r = check->options->idle_table(check->options->context, qc_host(t->l2->offset),
+					       err);
+	}
+	if (r == 0 && !g->external_data && weight > 0)
 		r = qc_check_count(check, offset, g->cluster_bytes, weight, &place, err);
 	if (r == 0 && t->l2->copied_weight > 0)
 		r = check_copied_one(t, index, words.entry, err);
@@ -262,13 +267,16 @@ static int take_words(struct table *t, uint64_t index, struct qc_l2_words words,
 
 static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words, struct qc_err *err)
 {
-	uint64_t *lasting = &t->check->result.lasting;
-	uint64_t before = *lasting;
+	struct qc_check_result *result = &t->check->result;
+	uint64_t before = result->lasting, each;
 	int r = take_words(t, index, words, err);
 
 	/* All that is wrong with such an entry goes with it, where a repair can get at it. */
-	if (is_idle(&t->check->geometry, words))
-		*lasting -= (*lasting - before) / t->l2->weight * t->l2->mendable;
+	if (is_idle(&t->check->geometry, words)) {
+		each = (result->lasting - before) / t->l2->weight;
+		result->lasting -= each * (t->l2->mendable + t->l2->elsewhere);
+		result->idle_elsewhere += each * t->l2->elsewhere;
+	}
 	return r;
 }
 

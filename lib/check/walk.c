@@ -57,6 +57,7 @@ static void merge_tables(struct walk *walk)
 		last->active += next->active;
 		last->copied_weight += next->copied_weight;
 		last->mendable += next->mendable;
+		last->elsewhere += next->elsewhere;
 	}
 	walk->count = merged + 1;
 }
@@ -173,8 +174,10 @@ static int take_l1_entry(struct walk *walk, const struct qc_stretch *stretch, ui
 		r = check_copied(check, table.l1_index, entry, &place, &known, err);
 	table.copied_weight = known ? table.active : 0;
 	if ((entry & QC_L1_RESERVED) == 0 && qc_is_aligned(table.offset, g->cluster_bytes)
-	    && table.offset < check->file->bytes)
+	    && table.offset < check->file->bytes) {
 		table.mendable = table.active;
+		table.elsewhere = table.weight - table.active;
+	}
 	return r < 0 ? r : add_table(walk, &table, err);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ops/mend.h"
 
+#include <stdlib.h>
+
 #include "txn/repair.h"
 
 /* One repair under way. */
@@ -10,6 +12,9 @@ struct repair {
 	bool leaks_only;
 	struct qc_check_result found; /* what is wrong */
 	bool anew;		      /* the refcount structures are made from nothing */
+	bool snapshots;		      /* tables of snapshots can be changed */
+	struct qc_host *idle;	      /* those of them that have to; some more than once */
+	size_t idle_count, idle_room;
 };
 
 static int take_mismatch(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
@@ -20,6 +25,25 @@ static int take_mismatch(void *context, uint64_t cluster, uint64_t stored, uint6
 	if (stored < found ? repair->leaks_only : repair->found.lasting > 0)
 		return 0;
 	return qc_txn_repair_count(repair->txn, cluster, found, err);
+}
+
+static int take_idle_table(void *context, struct qc_host table, struct qc_err *err)
+{
+	struct repair *repair = context;
+	size_t room = repair->idle_room ? repair->idle_room * 2 : 64;
+	struct qc_host *grown;
+
+	if (repair->idle_count > 0 && repair->idle[repair->idle_count - 1].byte == table.byte)
+		return 0;
+	if (repair->idle_count == repair->idle_room) {
+		grown = reallocarray(repair->idle, room, sizeof(*grown));
+		if (!grown)
+			return qc_fail_memory(err);
+		repair->idle = grown;
+		repair->idle_room = room;
+	}
+	repair->idle[repair->idle_count++] = table;
+	return 0;
 }
 
 static void take_nothing(void *context, const struct qc_finding *finding)
@@ -34,13 +58,24 @@ static bool is_sound(const struct qc_check_result *result)
 	       && result->check_errors == 0;
 }
 
+/* A check of the image as it is; what of it lasts depends on what can be changed. */
+static int look(struct repair *repair, const struct qc_check_options *how,
+		const struct qc_finding_sink *sink, struct qc_check_result *ret, struct qc_err *err)
+{
+	int status = qc_check_run(repair->file, how, sink, ret, err);
+
+	if (status == 0 && !repair->snapshots)
+		ret->lasting += ret->idle_elsewhere;
+	return status;
+}
+
 /* What stays wrong once there are new refcounts: found.lasting may have been about the old ones. */
 static int look_without_refcounts(struct repair *repair, struct qc_err *err)
 {
 	const struct qc_check_options how = {.without_refcounts = true};
 	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_check_result result;
-	int status = qc_check_run(repair->file, &how, &nobody, &result, err);
+	int status = look(repair, &how, &nobody, &result, err);
 
 	if (status == 0)
 		repair->found.lasting = result.lasting;
@@ -53,10 +88,13 @@ static int look_without_refcounts(struct repair *repair, struct qc_err *err)
  */
 static int mend_counts(struct repair *repair, struct qc_err *err)
 {
-	const struct qc_check_options how = {.mismatch = take_mismatch,
-					     .context = repair,
-					     .without_idle = !repair->leaks_only,
-					     .without_refcounts = repair->anew};
+	const struct qc_check_options how = {
+		.mismatch = take_mismatch,
+		.context = repair,
+		.without_idle = !repair->leaks_only,
+		.idle_table = repair->leaks_only || !repair->snapshots ? NULL : take_idle_table,
+		.without_refcounts = repair->anew,
+	};
 	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_txn *txn = repair->txn;
 	struct qc_check_result result;
@@ -92,7 +130,10 @@ static int plan(struct repair *repair, struct qc_err *err)
 	/* Flags follow from the counts, as long as all of these are right now. */
 	if (leaks_only && found->corruptions > found->flags_wrong)
 		return 0;
-	if (!is_sound(found) && (status = qc_txn_repair_tables(txn, err)) < 0)
+	if (!is_sound(found)
+	    && ((status = qc_txn_repair_snapshot_tables(txn, repair->idle, repair->idle_count, err))
+			< 0
+		|| (status = qc_txn_repair_tables(txn, err)) < 0))
 		return status;
 	if (!leaks_only)
 		qc_txn_repair_snapshots(txn);
@@ -105,12 +146,19 @@ int qc_mend(struct qc_file *file, struct qc_txn *txn, bool leaks_only,
 	    const struct qc_finding_sink *findings, struct qc_progress *progress,
 	    struct qc_check_result *ret, struct qc_err *err)
 {
-	struct repair repair = {.file = file, .txn = txn, .leaks_only = leaks_only};
+	struct repair repair = {
+		.file = file,
+		.txn = txn,
+		.leaks_only = leaks_only,
+		.snapshots = qc_txn_repair_reaches_snapshots(txn),
+	};
 	const struct qc_check_options how = {.progress = progress};
-	int status = qc_check_run(file, &how, findings, &repair.found, err);
+	int status = look(&repair, &how, findings, &repair.found, err);
 
-	if (status < 0)
-		return status;
-	*ret = repair.found;
-	return repair.found.completed ? plan(&repair, err) : 0;
+	if (status == 0)
+		*ret = repair.found;
+	if (status == 0 && repair.found.completed)
+		status = plan(&repair, err);
+	free(repair.idle);
+	return status;
 }

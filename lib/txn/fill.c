@@ -57,6 +57,7 @@ int qc_fill_open(struct qc_txn *txn, bool with_snapshots, struct qc_err *err)
 	if (!txn->forest->fill)
 		return qc_txn_result(txn, qc_fail_memory(err));
 	txn->forest->fill->forest = txn->forest;
+	txn->forest->settled = true;
 	txn->forest->fill->behind.file = txn->image->file;
 	status = open_fill(txn->forest->fill, err);
 	return qc_txn_result(txn, status);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * All trees of an image at once, for the edits that go through all of them: forest.c expands
- * compressed clusters, fill.c fills gaps. Here is what these two and forest_settle.c, which commits,
- * share.
+ * compressed clusters, fill.c fills gaps, forest_idle.c repairs. Here is what these and
+ * forest_settle.c, which commits, share.
  */
 #pragma once
 
@@ -52,8 +52,9 @@ struct qc_forest_root {
 
 struct qc_forest {
 	struct qc_txn *txn;
-	struct qc_stage tables; /* L2 tables that change, by qc_forest_table_key() ... */
-	struct qc_fill *fill;	/* ... unless this is at work, whose L1 entries are up to date */
+	struct qc_stage tables; /* L2 tables that change; by qc_forest_table_key() in forest.c */
+	struct qc_fill *fill;	/* NULL unless that is at work */
+	bool settled;		/* they have their places, and the L1 entries lead there */
 	struct qc_forest_root *roots;
 	size_t root_count;	      /* the active one comes first */
 	uint64_t at, end;	      /* guest clusters */
@@ -101,6 +102,12 @@ int qc_forest_shared_remember(struct qc_forest *forest, struct qc_err *err);
 /* Counts the references of one that was remembered, and has come up again. */
 int qc_forest_shared_join(struct qc_forest *forest, const struct qc_forest_extent *extent,
 			  struct qc_err *err);
+
+/* --- forest_idle.c; for repair.c, which says what they do --- */
+
+bool qc_forest_can_clear_idle(const struct qc_txn *txn);
+int qc_forest_clear_idle(struct qc_txn *txn, const struct qc_host *tables, size_t count,
+			 struct qc_err *err);
 
 /* --- forest_settle.c --- */
 

@@ -45,7 +45,7 @@ int qc_forest_settle(struct qc_forest *forest, struct qc_err *err)
 {
 	struct qc_txn *txn = forest->txn;
 	struct qc_staged_table *table;
-	int status = forest->fill ? 0 : settle_tables(forest, err);
+	int status = forest->settled ? 0 : settle_tables(forest, err);
 
 	for (size_t i = 1; status == 0 && i < forest->root_count; i++) {
 		struct qc_forest_root *root = &forest->roots[i];

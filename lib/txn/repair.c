@@ -5,6 +5,7 @@
 
 #include "format/features.h"
 #include "format/l1_entry.h"
+#include "txn/forest_impl.h"
 #include "txn/tree.h"
 #include "txn/txn_state.h"
 
@@ -51,16 +52,23 @@ int qc_txn_repair_keep(struct qc_txn *txn, struct qc_err *err)
 	return qc_txn_result(txn, status);
 }
 
+bool qc_txn_repair_reaches_snapshots(const struct qc_txn *txn)
+{
+	return qc_forest_can_clear_idle(txn);
+}
+
+int qc_txn_repair_snapshot_tables(struct qc_txn *txn, const struct qc_host *tables, size_t count,
+				  struct qc_err *err)
+{
+	return qc_txn_result(txn, qc_forest_clear_idle(txn, tables, count, err));
+}
+
 int qc_txn_repair_tables(struct qc_txn *txn, struct qc_err *err)
 {
 	int status = 0;
 
 	for (uint64_t i = 0; status == 0 && i < txn->header.l1_entries; i++) {
-		uint64_t entry = txn->image->l1[i];
-
-		if ((entry & QC_L1_RESERVED) != 0
-		    || qc_in_cluster(txn->geometry, qc_l1_table_of(entry).byte) != 0
-		    || qc_l1_table_of(entry).byte >= txn->file_bytes_before)
+		if (!qc_tree_is_in_reach(txn, txn->image->l1[i]))
 			continue;
 		if (txn->options.stop && *txn->options.stop)
 			status = qc_fail(err, QC_E_INTERRUPTED, "interrupted");

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/err.h"
 #include "txn/txn.h"
 
@@ -34,6 +35,19 @@ int qc_txn_repair_count(struct qc_txn *txn, uint64_t cluster, uint64_t count, st
  * get 1. Nothing of them is lost; they leak.
  */
 int qc_txn_repair_keep(struct qc_txn *txn, struct qc_err *err);
+
+/*
+ * Whether entries of snapshots' L2 tables can be cleared: all their L1 tables lie in the file, each in a
+ * place of its own, and have no more than a million entries together.
+ */
+bool qc_txn_repair_reaches_snapshots(const struct qc_txn *txn);
+
+/*
+ * To be called at most once, after all counts and before qc_txn_repair_tables(), which says more: clears
+ * such entries of those L2 tables wherever snapshots refer to them.
+ */
+int qc_txn_repair_snapshot_tables(struct qc_txn *txn, const struct qc_host *tables, size_t count,
+				  struct qc_err *err);
 
 /*
  * To be called once after all counts, which must not include references from the entries that are cleared

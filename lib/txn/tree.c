@@ -262,8 +262,15 @@ static int change_table(struct qc_txn *txn, struct qc_block *block, struct qc_ho
 	return count_table(txn, old, false, err);
 }
 
-/* The same in a table in memory; tells whether there was any. */
-static bool clear_entries(const struct qc_geometry *g, uint8_t *table)
+bool qc_tree_is_in_reach(const struct qc_txn *txn, uint64_t entry)
+{
+	uint64_t table = qc_l1_table_of(entry).byte;
+
+	return (entry & QC_L1_RESERVED) == 0 && qc_in_cluster(txn->geometry, table) == 0
+	       && table < txn->file_bytes_before;
+}
+
+bool qc_tree_clear_idle_entries(const struct qc_geometry *g, uint8_t *table)
 {
 	bool any = false;
 
@@ -291,8 +298,9 @@ int qc_tree_clear_idle(struct qc_txn *txn, uint64_t index, struct qc_err *err)
 	    || qc_host_is_none(table)
 	    || (status = qc_stage_get(&txn->l2, index, table, &block, err)) < 0)
 		return status;
-	return clear_entries(txn->geometry, block->bytes) ? change_table(txn, block, table, err)
-							  : 0;
+	if (!qc_tree_clear_idle_entries(txn->geometry, block->bytes))
+		return 0;
+	return change_table(txn, block, table, err);
 }
 
 int qc_tree_settle_copied(struct qc_txn *txn, uint64_t index, struct qc_err *err)

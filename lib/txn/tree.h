@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 
+struct qc_geometry;
 struct qc_txn;
 
 /*
@@ -34,9 +35,18 @@ int qc_tree_share(struct qc_txn *txn, uint64_t index, struct qc_err *err);
  */
 int qc_tree_adopt(struct qc_txn *txn, uint64_t index, uint64_t entry, struct qc_err *err);
 
+/* Whether a repair follows that entry of an L1 table: it makes sense, and leads into the file. */
+bool qc_tree_is_in_reach(const struct qc_txn *txn, uint64_t entry);
+
 /*
- * For repairs: clears the entries below active L1 entry `index` that hold no data and set aside a
- * cluster that is not aligned; they read as before. References to what they set aside are not dropped.
+ * For repairs: clears those entries of an L2 table in memory that hold no data and set aside a cluster
+ * that is not aligned; they read as before. Whether there was any.
+ */
+bool qc_tree_clear_idle_entries(const struct qc_geometry *g, uint8_t *table);
+
+/*
+ * The same for the entries below active L1 entry `index`. References to what they set aside are not
+ * dropped.
  */
 int qc_tree_clear_idle(struct qc_txn *txn, uint64_t index, struct qc_err *err);
 

@@ -79,8 +79,9 @@ def words(rng, data):
     cluster = 1 << be(data, 0x14, 4)
     anywhere = rng.randrange(len(data) // cluster + 3) * cluster
     return [0, anywhere, anywhere | 1 << 63, anywhere | 1 << 62, anywhere | 1, anywhere + 512,
-            len(data), (len(data) // cluster + 1) * cluster, 1 << 55, (1 << 56) - 512,
-            1 << 62, 1 << 63, (1 << 64) - 1, (1 << 64) - cluster, rng.getrandbits(64)]
+            anywhere + 513, len(data), (len(data) // cluster + 1) * cluster, 1 << 55,
+            (1 << 56) - 512, 1 << 62, 1 << 63, (1 << 64) - 1, (1 << 64) - cluster,
+            rng.getrandbits(64)]
 
 
 def change(rng, data, found):

@@ -157,6 +157,30 @@ put_out_of_line() { # IMAGE OFFSET-OF-ENTRY
 	done
 }
 
+# The first L2 table is the snapshots', and the disk's, unless that wrote on.
+@test "clusters without data that are not aligned, in snapshots" {
+	local options entry who
+	for options in cluster_size=64k,8 cluster_size=64k,extended_l2=on,16; do
+		entry=$((0x40000 + ${options##*,}))
+		for who in disk-and-one disk-and-two one two; do
+			create image.qcow2 "${options%,*}"
+			change image.qcow2 "write -P 7 0 64k" "write -P 8 64k 128k" "write -z 64k 64k"
+			qemu-img snapshot -c one image.qcow2
+			[[ $who != *two ]] || qemu-img snapshot -c two image.qcow2
+			[[ $who == disk-* ]] || change image.qcow2 "write -P 9 192k 64k"
+			put_out_of_line image.qcow2 "$entry"
+			cp image.qcow2 theirs.qcow2
+			qemu-img check -q -f qcow2 -r all theirs.qcow2 2>/dev/null || true
+			qemu-img check -q -f qcow2 theirs.qcow2
+			repairs -r all image.qcow2
+			qemu-img check -q -f qcow2 image.qcow2
+			qemu-img compare -q image.qcow2 theirs.qcow2
+			qemu-img snapshot -a "${who##*-}" image.qcow2
+			change image.qcow2 "read -P 7 0 64k" "read -P 0 64k 64k" "read -P 8 128k 64k"
+		done
+	done
+}
+
 @test "-n changes no byte and says what would be" {
 	create image.qcow2 cluster_size=64k
 	populate image.qcow2

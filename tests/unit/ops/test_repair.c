@@ -182,11 +182,14 @@ static void a_sound_image_stays_as_it_is(void **state)
 
 /* --- entries without data, whose cluster is not aligned --- */
 
-static struct lab lab_idle(bool extended, bool snapshot, uint64_t unaligned)
+#define IDLE_CLUSTER 1
+
+static struct lab lab_idle(bool extended, unsigned int snapshots, uint64_t unaligned)
 {
 	static uint8_t cluster[65536];
 	struct builder_options options = builder_defaults();
 	struct lab lab = {.repaired.bytes = test_malloc(1)};
+	static const char *const names[] = {"1", "2", "3"};
 	uint64_t at;
 
 	options.extended_l2 = extended;
@@ -194,13 +197,13 @@ static struct lab lab_idle(bool extended, bool snapshot, uint64_t unaligned)
 	memset(cluster, 0x5a, sizeof(cluster));
 	builder_data(lab.b, 0, cluster);
 	if (extended)
-		builder_subclusters(lab.b, 1, cluster, 0, 0xff00);
+		builder_subclusters(lab.b, IDLE_CLUSTER, cluster, 0, 0xff00);
 	else
-		builder_zero_alloc(lab.b, 1);
-	if (snapshot)
-		builder_snapshot(lab.b, "1", "s");
+		builder_zero_alloc(lab.b, IDLE_CLUSTER);
+	for (unsigned int i = 0; i < snapshots; i++)
+		builder_snapshot(lab.b, names[i], names[i]);
 	builder_finish(lab.b, &lab.bytes, &lab.length);
-	at = builder_l2_entry_at(lab.b, 1);
+	at = builder_l2_entry_at(lab.b, IDLE_CLUSTER);
 	builder_poke64(lab.b, at, builder_peek64(lab.b, at) + unaligned);
 	return lab;
 }
@@ -210,14 +213,42 @@ static uint64_t word_at(const uint8_t *bytes, uint64_t at)
 	return qc_load_be64(bytes + at);
 }
 
-/* The words of the entry of guest cluster 1 after the repair, wherever the table is now. */
-static const uint8_t *entry_now(const struct lab *lab)
+/* Where the disk's L2 table is after the repair, or that of a snapshot (from 1). */
+static uint64_t table_now(const struct lab *lab, unsigned int snapshot)
 {
 	const uint8_t *bytes = lab->repaired.bytes;
-	uint64_t l1 = word_at(bytes, offsetof(struct qc_disk_header, l1_table_offset));
+	uint64_t at = word_at(bytes, offsetof(struct qc_disk_header, snapshots_offset));
+	uint64_t l1;
 
-	return bytes + (word_at(bytes, l1) & QC_L1_OFFSET_MASK)
-	       + builder_geometry(lab->b)->l2_entry_bytes;
+	if (snapshot == 0)
+		at = offsetof(struct qc_disk_header, l1_table_offset);
+	/* Of a head, extra data, and an id and a name of one byte each. */
+	for (unsigned int i = 1; i < snapshot; i++)
+		at += (40 + qc_load_be32(bytes + at + 36) + 2 + 7) / 8 * 8;
+	l1 = word_at(bytes, at);
+	return word_at(bytes, l1) & QC_L1_OFFSET_MASK;
+}
+
+/* The words of the entry that was wrong. */
+static const uint8_t *entry_now(const struct lab *lab, unsigned int snapshot)
+{
+	return lab->repaired.bytes + table_now(lab, snapshot)
+	       + IDLE_CLUSTER * builder_geometry(lab->b)->l2_entry_bytes;
+}
+
+static void assert_cleared(const struct lab *lab, unsigned int snapshot, bool extended)
+{
+	assert_int_equal(word_at(entry_now(lab, snapshot), 0), extended ? 0 : QC_L2_ZERO);
+	if (extended)
+		assert_int_equal(word_at(entry_now(lab, snapshot), 8), UINT64_C(0xff00) << 32);
+}
+
+static void assert_sound(const struct repaired *repaired)
+{
+	assert_true(repaired->report.found.corruptions > 0);
+	assert_int_equal(repaired->report.found.lasting, 0);
+	assert_int_equal(repaired->report.after.corruptions, 0);
+	assert_int_equal(repaired->report.after.leaks, 0);
 }
 
 static void an_unaligned_cluster_without_data_is_given_up(void **state)
@@ -227,40 +258,123 @@ static void an_unaligned_cluster_without_data_is_given_up(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2 * sizeof(unaligned) / sizeof(unaligned[0]); i++) {
 		bool extended = i % 2 != 0;
-		struct lab lab = lab_idle(extended, false, unaligned[i / 2]);
-		const struct repaired *repaired = lab_repair(&lab, &repair_all);
+		struct lab lab = lab_idle(extended, 0, unaligned[i / 2]);
 
-		assert_true(repaired->report.found.corruptions > 0);
-		assert_int_equal(repaired->report.found.lasting, 0);
-		assert_int_equal(repaired->report.after.corruptions, 0);
-		assert_int_equal(repaired->report.after.leaks, 0);
-		assert_int_equal(word_at(entry_now(&lab), 0), extended ? 0 : QC_L2_ZERO);
-		if (extended)
-			assert_int_equal(word_at(entry_now(&lab), 8), UINT64_C(0xff00) << 32);
+		assert_sound(lab_repair(&lab, &repair_all));
+		assert_cleared(&lab, 0, extended);
 		lab_clear(&lab);
 	}
 }
 
 static void a_repair_of_leaks_leaves_it_as_it_is(void **state)
 {
-	struct lab lab = lab_idle(false, false, 512);
+	struct lab lab = lab_idle(false, 0, 512);
 
 	(void)state;
 	assert_true(lab_repair(&lab, &repair_leaks)->same);
 	lab_clear(&lab);
 }
 
-/* The disk gets a table of its own; what the snapshot's says stays wrong, and is counted. */
-static void it_stays_in_a_snapshot(void **state)
+/* The disk and the snapshots had one table; now the disk has one, and the snapshots another. */
+static void it_is_given_up_in_snapshots_that_share_the_table(void **state)
 {
-	struct lab lab = lab_idle(false, true, 512);
-	const struct repaired *repaired = lab_repair(&lab, &repair_all);
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		bool extended = i % 2 != 0;
+		unsigned int snapshots = 1 + i / 2;
+		struct lab lab = lab_idle(extended, snapshots, 512);
+
+		assert_sound(lab_repair(&lab, &repair_all));
+		for (unsigned int number = 0; number <= snapshots; number++)
+			assert_cleared(&lab, number, extended);
+		assert_int_not_equal(table_now(&lab, 0), table_now(&lab, 1));
+		assert_int_equal(table_now(&lab, 1), table_now(&lab, snapshots));
+		lab_clear(&lab);
+	}
+}
+
+/* The disk does not lead there any more, and what only it lacked leaks. */
+static void it_is_given_up_in_a_table_of_snapshots_alone(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		bool extended = i % 2 != 0;
+		unsigned int snapshots = 1 + i / 2;
+		struct lab lab = lab_idle(extended, snapshots, 0x8000);
+
+		builder_poke64(lab.b, builder_l1_entry_at(lab.b, 0), 0);
+		assert_sound(lab_repair(&lab, &repair_all));
+		assert_int_equal(table_now(&lab, 0), 0);
+		for (unsigned int number = 1; number <= snapshots; number++)
+			assert_cleared(&lab, number, extended);
+		lab_clear(&lab);
+	}
+}
+
+/* One copy serves all places of the disk at which the snapshot shows the table. */
+static void a_table_in_many_places_of_a_snapshot_is_copied_once(void **state)
+{
+	struct builder_options options = builder_defaults();
+	struct lab lab = {.repaired.bytes = test_malloc(1)};
+	uint64_t at;
 
 	(void)state;
-	assert_int_equal(repaired->report.found.lasting, 1);
-	assert_int_equal(repaired->report.after.corruptions, 1);
-	assert_int_equal(repaired->report.after.lasting, 1);
-	assert_int_equal(word_at(entry_now(&lab), 0), QC_L2_ZERO);
+	options.l1_slack = 500;
+	lab.b = builder_new(&options);
+	builder_zero_alloc(lab.b, IDLE_CLUSTER);
+	builder_snapshot(lab.b, "1", "1");
+	builder_finish(lab.b, &lab.bytes, &lab.length);
+	at = builder_l2_entry_at(lab.b, IDLE_CLUSTER);
+	builder_poke64(lab.b, at, builder_peek64(lab.b, at) + 512);
+	at = builder_snapshot_l1_entry_at(lab.b, 0, 0);
+	for (uint64_t i = 1; i < 400; i++)
+		builder_poke64(lab.b, at + i * 8, builder_peek64(lab.b, at));
+	assert_sound(lab_repair(&lab, &repair_all));
+	assert_cleared(&lab, 1, false);
+	assert_true(lab.repaired.report.after.image_end_offset < lab.length + 20 * 65536);
+	lab_clear(&lab);
+}
+
+/* The disk gets a table of its own; what the snapshot's says stays wrong, and is counted. */
+static void it_stays_where_snapshots_lie_on_each_other(void **state)
+{
+	struct lab lab = lab_idle(false, 2, 512);
+	const struct repaired *repaired;
+
+	(void)state;
+	/* The second one's L1 table: all of the file, and more. */
+	builder_poke32(lab.b, builder_snapshot_entry_at(lab.b, 1) + 8, 1 << 20);
+	repaired = lab_repair(&lab, &repair_all);
+	assert_true(repaired->report.found.lasting >= 2);
+	assert_false(repaired->report.changed && repaired->report.after.corruptions == 0);
+	lab_clear(&lab);
+}
+
+static void of_many_snapshots_large_tables_are_left_alone(void **state)
+{
+	struct lab lab = lab_idle(false, 1, 512);
+	uint64_t words = (UINT64_C(8) << 20) / 8, l1 = lab.length;
+	const struct repaired *repaired;
+
+	(void)state;
+	for (unsigned int over = 0; over < 2; over++) {
+		size_t length = (size_t)(l1 + (UINT64_C(9) << 20));
+		uint8_t *bytes = test_calloc(1, length);
+
+		memcpy(bytes, lab.bytes, lab.length);
+		qc_store_be64(bytes + l1,
+			      builder_peek64(lab.b, builder_snapshot_l1_entry_at(lab.b, 0, 0)));
+		qc_store_be64(bytes + builder_snapshot_entry_at(lab.b, 0), l1);
+		qc_store_be32(bytes + builder_snapshot_entry_at(lab.b, 0) + 8,
+			      (uint32_t)(words + over));
+		test_free(lab.repaired.bytes);
+		lab.repaired = repair(bytes, length, &repair_all);
+		repaired = &lab.repaired;
+		assert_int_equal(repaired->report.found.lasting, over);
+		assert_int_equal(repaired->report.after.corruptions, over);
+		assert_cleared(&lab, 0, false);
+		test_free(bytes);
+	}
 	lab_clear(&lab);
 }
 
@@ -274,7 +388,11 @@ int main(void)
 		cmocka_unit_test(a_sound_image_stays_as_it_is),
 		cmocka_unit_test(an_unaligned_cluster_without_data_is_given_up),
 		cmocka_unit_test(a_repair_of_leaks_leaves_it_as_it_is),
-		cmocka_unit_test(it_stays_in_a_snapshot),
+		cmocka_unit_test(it_is_given_up_in_snapshots_that_share_the_table),
+		cmocka_unit_test(it_is_given_up_in_a_table_of_snapshots_alone),
+		cmocka_unit_test(a_table_in_many_places_of_a_snapshot_is_copied_once),
+		cmocka_unit_test(it_stays_where_snapshots_lie_on_each_other),
+		cmocka_unit_test(of_many_snapshots_large_tables_are_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -245,7 +245,8 @@ int qc_file_posix_open(const char *path, const struct qc_file_open *how, struct 
 		return -(int)err->code;
 	fd = open(path, (how->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return qc_fail_errno(err, errno, "cannot open");
+		return qc_fail_errno(err, errno,
+				     how->writable ? "cannot open for writing" : "cannot open");
 	/* ... and after, since the name may have changed its meaning in between. */
 	if (fstat(fd, &st) < 0)
 		qc_fail_errno(err, errno, "cannot open");

@@ -147,6 +147,6 @@ poke() { # OFFSET HEX
 	disk
 	[[ $EUID == 0 ]] || {
 		chmod 400 disk.qcow2
-		refused "Permission denied"
+		refused "cannot open for writing: Permission denied"
 	}
 }

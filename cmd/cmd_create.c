@@ -66,7 +66,9 @@ static const struct command_syntax syntax = {
 	.arguments = "IMAGE [SIZE]",
 	.least = 1,
 	.most = 2,
-	.doc = "Makes a new image of SIZE, or of the size of its backing file.",
+	.doc = "Makes a new image of SIZE, or of the size of its backing file.\v"
+	       "Examples: qcowtool create disk.qcow2 10G\n"
+	       "          qcowtool create -b base.qcow2 -F qcow2 overlay.qcow2",
 	.options = options,
 	.take = take,
 	.accepts = COMMON_QUIET | COMMON_PROGRESS | COMMON_NO_SYNC | COMMON_FORCE_SHARE

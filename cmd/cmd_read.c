@@ -70,7 +70,8 @@ static const struct command_syntax syntax = {
 	.arguments = "IMAGE",
 	.least = 1,
 	.most = 1,
-	.doc = "Copies bytes of the disk to stdout.",
+	.doc = "Copies bytes of the disk to stdout.\v"
+	       "Example: qcowtool read --hex --at=0x1be --length=66 disk.qcow2",
 	.options = options,
 	.take = take,
 	.accepts = COMMON_QUIET | COMMON_PROGRESS | COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_JOBS

@@ -63,7 +63,9 @@ static const struct command_syntax syntax = {
 	.least = 1,
 	.most = 1,
 	.doc = "Puts IMAGE on another backing file. The guest contents stay what they are: what the "
-	       "new backing file shows differently is copied in.",
+	       "new backing file shows differently is copied in.\v"
+	       "Examples: qcowtool rebase -b new-base.qcow2 -F qcow2 disk.qcow2\n"
+	       "          qcowtool rebase -b '' disk.qcow2",
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC

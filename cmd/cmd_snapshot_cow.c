@@ -22,6 +22,11 @@ static const struct command_syntax syntax = {
 		"rename IMAGE NAME|ID NEW",
 	.least = 2,
 	.most = 4,
+	.usages = "create IMAGE NAME\n"
+		  "list IMAGE\n"
+		  "apply IMAGE NAME|ID\n"
+		  "delete IMAGE NAME|ID\n"
+		  "rename IMAGE NAME|ID NEW",
 	.doc = "Internal snapshots of the disk in IMAGE. An id is looked for first, then a name. After "
 	       "apply the disk is what it was when the snapshot was taken, its size included.",
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_DRY_RUN

@@ -72,10 +72,13 @@ static int take(void *context, int key, const char *value, struct qc_err *err)
 
 static const struct command_syntax syntax = {
 	.arguments = "IMAGE",
+	.usages = "IMAGE [--at=OFFSET SOURCE...]...",
 	.least = 1,
 	.most = 1,
 	.doc = "Changes bytes of the disk in IMAGE. Patches apply in the order given, all of them or "
-	       "none; a source moves the offset behind itself.",
+	       "none; a SOURCE (--hex, --text, --file, --fill, --zero or --discard) moves the offset "
+	       "behind itself.\v"
+	       "Example: qcowtool write disk.qcow2 --at=0x1fe --expect=0000 --hex=55aa",
 	.options = options,
 	.take = take,
 	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_PROGRESS | COMMON_CHAIN | COMMON_DRY_RUN

@@ -141,47 +141,90 @@ static const struct argp_option *find_long(const struct parse *parse, const char
 	return found;
 }
 
-/* Whether the next word is the value of an option in this one, as in "-qb base". */
-static bool letters_take_next(const struct parse *parse, const char *letters)
+static const struct argp_option *find_letter(const struct parse *parse, char letter)
 {
-	for (; *letters; letters++)
-		for (const struct argp_option *o = parse->options; o->key || o->doc; o++)
-			if (o->key == *letters && o->arg)
-				return letters[1] == '\0';
+	for (const struct argp_option *o = parse->options; o->key || o->doc; o++)
+		if (o->key == letter)
+			return o;
+	return NULL;
+}
+
+static void refuse_letter(struct parse *parse, char letter)
+{
+	struct command_line *line = parse->line;
+
+	if (letter == 'f') /* qemu-img's, and the first thing that its users type */
+		line->status = command_usage(line->name,
+					     "invalid option -- 'f'; an image is always "
+					     "qcow2 here, so leave it out");
+	else
+		line->status = command_usage(line->name, "invalid option -- '%c'; try '%s --help'",
+					     letter, line->name);
+}
+
+/*
+ * Whether a letter is unknown, and what is wrong was said. Else *ret_next tells whether the next word is the
+ * value of an option in this one, as in "-qb base".
+ */
+static bool refuse_letters(struct parse *parse, const char *letters, bool *ret_next)
+{
+	const struct argp_option *option;
+
+	for (*ret_next = false; *letters; letters++) {
+		option = find_letter(parse, *letters);
+		if (!option) {
+			refuse_letter(parse, *letters);
+			return true;
+		}
+		if (option->arg) {
+			*ret_next = letters[1] == '\0';
+			return false;
+		}
+	}
 	return false;
 }
 
-static bool refuse(struct parse *parse, const char *word, size_t length)
+static void refuse_name(struct parse *parse, const char *word, size_t length)
 {
+	struct command_line *line = parse->line;
 	struct suggestion suggestion;
 
 	suggestion_init(&suggestion, word, length);
 	for (const struct argp_option *o = parse->options; o->key || o->doc; o++)
 		if (o->name)
 			suggestion_offer(&suggestion, o->name);
-	if (!suggestion.name)
-		return false;
-	parse->line->status = command_usage(parse->line->name,
-					    "unrecognized option '--%.*s'; did you mean '--%s'?",
-					    (int)length, word, suggestion.name);
-	return true;
+	if (suggestion.name)
+		line->status = command_usage(line->name,
+					     "unrecognized option '--%.*s'; did you mean '--%s'?",
+					     (int)length, word, suggestion.name);
+	else
+		line->status = command_usage(line->name,
+					     "unrecognized option '--%.*s'; try '%s --help'",
+					     (int)length, word, line->name);
 }
 
-/* getopt says what is wrong itself, but not what may have been meant. Values are not options. */
+/* getopt says what is wrong itself, but not what to do about it. Values are not options. */
 static bool refuse_misspelt(struct parse *parse, int argc, char **argv)
 {
 	const struct argp_option *option;
+	bool next;
 
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		size_t length = argv[i][0] == '-' ? strcspn(argv[i], "=") : 0;
 
-		if (length <= 2 || argv[i][1] != '-') {
-			i += length > 1 && letters_take_next(parse, argv[i] + 1);
+		if (length < 2)
+			continue;
+		if (argv[i][1] != '-') {
+			if (refuse_letters(parse, argv[i] + 1, &next))
+				return true;
+			i += next;
 			continue;
 		}
 		option = find_long(parse, argv[i] + 2, length - 2);
-		if (!option)
-			return refuse(parse, argv[i] + 2, length - 2);
+		if (!option) {
+			refuse_name(parse, argv[i] + 2, length - 2);
+			return true;
+		}
 		i += option->arg && !argv[i][length];
 	}
 	return false;
@@ -202,7 +245,7 @@ bool command_line_parse(const struct command_syntax *syntax, int argc, char **ar
 	struct parse parse = {.syntax = syntax, .context = context, .line = ret};
 	struct argp argp = {.options = parse.options,
 			    .parser = parse_one,
-			    .args_doc = syntax->arguments,
+			    .args_doc = syntax->usages ? syntax->usages : syntax->arguments,
 			    .doc = syntax->doc,
 			    .help_filter = filter_help};
 	error_t error;

@@ -32,6 +32,7 @@
 
 struct command_syntax {
 	const char *arguments;	  /* what is no option, as --help shows it */
+	const char *usages;	  /* if it has several forms: these, a line each, for --help */
 	unsigned int least, most; /* how many of those; most is at most COMMAND_ARGUMENTS_MAX */
 	const char *doc;	  /* what the command does, for --help */
 

@@ -39,7 +39,8 @@ static int show_help(void)
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  %-14s %s\n", commands[i].name, commands[i].summary);
 	puts("\n"
-	     "`qcowtool COMMAND --help` shows the options of a command.\n"
+	     "`qcowtool COMMAND --help` shows the options of a command, `man qcowtool-COMMAND`\n"
+	     "all about it.\n"
 	     "Exit status: 0 done or clean, 1 failed and nothing changed, 2 corrupt (check),\n"
 	     "3 leaks only (check), 4 outcome of the commit unknown, 64 wrong usage.");
 	return EXIT_DONE;

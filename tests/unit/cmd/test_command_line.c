@@ -128,7 +128,8 @@ static void a_wrong_use_is_one_line_and_status_64(void **state)
 	(void)state;
 	is_wrong_use("", "qcowtool try: missing arguments: expected IMAGE [SIZE]\n");
 	is_wrong_use("a b c", "qcowtool try: too many arguments: 'c'\n");
-	is_wrong_use("a --foo", "qcowtool try: unrecognized option '--foo'\n");
+	is_wrong_use("a --foo",
+		     "qcowtool try: unrecognized option '--foo'; try 'qcowtool try --help'\n");
 	is_wrong_use("a --at", "qcowtool try: option '--at' requires an argument\n");
 	is_wrong_use("a --at=bad", "qcowtool try: --at: 'bad' is bad\n");
 	is_wrong_use("a --output=xml", "qcowtool try: --output: 'xml' is not human or json\n");
@@ -143,7 +144,8 @@ static void a_misspelt_option_is_told_what_it_may_have_been(void **state)
 		"qcowtool try: unrecognized option '--comprses'; did you mean '--compress'?\n");
 	is_wrong_use("--ouptut=json a",
 		     "qcowtool try: unrecognized option '--ouptut'; did you mean '--output'?\n");
-	is_wrong_use("a --xyzzy", "qcowtool try: unrecognized option '--xyzzy'\n");
+	is_wrong_use("a --xyzzy",
+		     "qcowtool try: unrecognized option '--xyzzy'; try 'qcowtool try --help'\n");
 }
 
 static void what_is_a_value_is_no_misspelt_option(void **state)
@@ -159,9 +161,10 @@ static void what_is_a_value_is_no_misspelt_option(void **state)
 static void common_options_that_are_not_accepted_do_not_exist(void **state)
 {
 	(void)state;
-	is_wrong_use("a -n", "qcowtool try: invalid option -- 'n'\n");
-	is_wrong_use("a --no-sync", "qcowtool try: unrecognized option '--no-sync'\n");
-	is_wrong_use("a -U", "qcowtool try: invalid option -- 'U'\n");
+	is_wrong_use("a -n", "qcowtool try: invalid option -- 'n'; try 'qcowtool try --help'\n");
+	is_wrong_use("a --no-sync",
+		     "qcowtool try: unrecognized option '--no-sync'; try 'qcowtool try --help'\n");
+	is_wrong_use("a -U", "qcowtool try: invalid option -- 'U'; try 'qcowtool try --help'\n");
 }
 
 static void only_a_lost_outcome_is_status_4(void **state)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "crash/known.h"
 #include "crash/must.h"
 #include "crash/referee.h"
 #include "crash/save.h"
@@ -130,6 +131,7 @@ struct run {
 	struct pair_version versions[VERSIONS_MAX]; /* what is allowed; the pairs are borrowed */
 	size_t version_count;
 	unsigned int depth; /* crashes before this one */
+	struct known known;
 };
 
 static void enumerate(struct run *run, const struct pair *base, size_t from);
@@ -291,6 +293,16 @@ static void tell(const struct pair_campaign *c, const struct run *run,
 	       v == STATE_NONE ? "none of them" : "one of them", seen->why ? seen->why : "");
 }
 
+/* A bit for each. */
+static uint64_t allowed_versions(const struct run *run, size_t durable)
+{
+	uint64_t allowed = 0;
+
+	for (size_t i = 0; i < run->version_count; i++)
+		allowed |= (uint64_t)(durable < run->versions[i].gone_at) << i;
+	return allowed;
+}
+
 static bool judge(void *context, struct state *s, const struct crash_spec *spec)
 {
 	struct run *run = context;
@@ -302,6 +314,8 @@ static bool judge(void *context, struct state *s, const struct crash_spec *spec)
 	c->event++;
 	c->tally->states++;
 	c->tally->nested += run->depth > 0;
+	if (known_add(&run->known, s, allowed_versions(run, spec->durable)))
+		return true;
 	c->tally->full++;
 	c->tally->recovered++;
 	pair_see(s, &log, &seen);
@@ -336,6 +350,7 @@ static void enumerate(struct run *run, const struct pair *base, size_t from)
 
 	pair_state_init(&s, &data, base, run->log);
 	crash_enumerate(&r);
+	known_clear(&run->known);
 	pair_state_clear(&s, &data);
 }
 

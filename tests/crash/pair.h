@@ -3,9 +3,9 @@
  * Images whose data lies in another file, edits of them, and every crash of both files: their changes
  * stand in one log, each file is synced for itself, and either may lag behind the other.
  *
- * Here every state is judged slowly. It is recovered, as no bytes alone can say what a state is that
- * has something to redo, and then it must be the old or the new disk; before that, too, unless there
- * was something to redo. A raw data file must be the disk then.
+ * Here every state is judged slowly, unless an equal one was. It is recovered, as no bytes alone can say
+ * what a state is that has something to redo, and then it must be the old or the new disk; before that,
+ * too, unless there was something to redo. A raw data file must be the disk then.
  */
 #pragma once
 

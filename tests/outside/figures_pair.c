@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "crash/enumerate.h"
+#include "crash/known.h"
 #include "crash/must.h"
 #include "crash/pair.h"
 #include "outside/figures.h"
@@ -24,6 +25,7 @@ struct run {
 	uint64_t states, is_old, is_new, pending;
 	uint64_t torn, leaked, corrupt, lost, disagreed;
 	const char *why; /* of the first that is wrong */
+	struct known known;
 };
 
 static void count(struct run *run, uint64_t *counter, const char *why)
@@ -61,6 +63,8 @@ static bool judge(void *context, struct state *s, const struct crash_spec *spec)
 	if (run->made++ % run->every != 0)
 		return true;
 	run->states++;
+	if (known_add(&run->known, s, spec->durable < run->success_from))
+		return true;
 	pair_see(s, NULL, &seen);
 	run->pending += seen.pending;
 	judge_seen(run, &seen, spec);
@@ -142,9 +146,10 @@ bool figures_pair_run(const struct scene *scene, const char *folder, bool full, 
 			try_all(&run, full);
 	}
 	ok = !wrong && is_well(&run);
-	printf("%s recorded: %s: %zu operations on two files, %" PRIu64 " states: %" PRIu64
-	       " old, %" PRIu64 " new, %" PRIu64 " of them with something to redo, %" PRIu64
-	       " torn, %" PRIu64 " leaked, %" PRIu64 " corrupt, %" PRIu64 " lost%s%s\n",
+	printf("%s recorded: %s: %zu operations on two files, %" PRIu64 " states, of those that "
+	       "differ %" PRIu64 " old, %" PRIu64 " new, %" PRIu64
+	       " with something to redo, %" PRIu64 " torn, %" PRIu64 " leaked, %" PRIu64
+	       " corrupt, %" PRIu64 " lost%s%s\n",
 	       ok ? "ok" : "not ok", scene->name, recording.log.count, run.states, run.is_old,
 	       run.is_new, run.pending, run.torn, run.leaked, run.corrupt, run.lost,
 	       wrong || run.why ? ": " : "",
@@ -153,6 +158,7 @@ bool figures_pair_run(const struct scene *scene, const char *folder, bool full, 
 			 : "");
 	fflush(stdout);
 	*all += run.states;
+	known_clear(&run.known);
 	recording_clear(&recording);
 	lab_close(&lab);
 	return ok;

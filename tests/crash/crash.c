@@ -247,6 +247,8 @@ static int run_all(const struct options *o)
 		}
 	}
 	table_print(rows, &pairs, now(CLOCK_MONOTONIC) - start);
+	if (o->full && !o->only && failed == 0)
+		table_print_for_docs(rows, &pairs, count, now(CLOCK_MONOTONIC) - start);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed || !passed ? 1 : 0;
 }

@@ -23,22 +23,27 @@ struct count {
 	unsigned int passed, failed;
 };
 
-static void each_scene(const struct options *o, struct count *count,
-		       bool (*run)(const struct scene *scene, const char *folder, bool full,
-				   uint64_t *all),
-		       const char *what)
-{
-	uint64_t all = 0;
+/* One part of the run, and how it is quoted in docs. */
+struct part {
+	const char *name;
+	bool (*run)(const struct scene *scene, const char *folder, bool full, uint64_t *all);
+	const char *what, *in_docs;
+	uint64_t all; /* of these things there were so many */
+	unsigned int failed;
+};
 
+static void each_scene(const struct options *o, struct count *count, struct part *part)
+{
 	for (size_t i = 0; i < scene_count; i++) {
 		if (o->only && !strstr(scenes[i].name, o->only))
 			continue;
-		if (run(&scenes[i], o->folder, o->full, &all))
+		if (part->run(&scenes[i], o->folder, o->full, &part->all))
 			count->passed++;
 		else
-			count->failed++;
+			part->failed++;
 	}
-	printf("# %" PRIu64 " %s\n", all, what);
+	count->failed += part->failed;
+	printf("# %" PRIu64 " %s\n", part->all, part->what);
 }
 
 static bool is_chosen(const struct options *o, const char *part)
@@ -46,19 +51,40 @@ static bool is_chosen(const struct options *o, const char *part)
 	return !o->part || strcmp(o->part, part) == 0;
 }
 
+static void print_for_docs(const struct part *parts, size_t count)
+{
+	printf("\n<!-- stopped -->\n\n| | how many | wrong |\n|-|--:|--:|\n");
+	for (size_t i = 0; i < count; i++)
+		printf("| %s | %" PRIu64 " | %u |\n", parts[i].in_docs, parts[i].all,
+		       parts[i].failed);
+	printf("\n<!-- /stopped -->\n");
+}
+
 static int run_all(const struct options *o)
 {
+	struct part parts[] = {
+		{"kill", kills_run, "kills",
+		 "SIGKILL before, inside and after each call; what is left is old or new, and the "
+		 "command, run again, ends well",
+		 0, 0},
+		{"fail", faults_run, "failures",
+		 "each call failing: EIO once and for good, another error, half a write, EINTR; exit "
+		 "status, words and file keep the promise",
+		 0, 0},
+		{"record", figures_run, "states",
+		 "every crash of what was recorded of them, a data file included", 0, 0},
+	};
+	const size_t part_count = sizeof(parts) / sizeof(parts[0]);
 	struct count count = {0};
 	bool compared = true;
 
-	if (is_chosen(o, "kill"))
-		each_scene(o, &count, kills_run, "kills");
-	if (is_chosen(o, "fail"))
-		each_scene(o, &count, faults_run, "failures");
-	if (is_chosen(o, "record")) {
+	for (size_t i = 0; i < part_count; i++)
+		if (is_chosen(o, parts[i].name))
+			each_scene(o, &count, &parts[i]);
+	if (is_chosen(o, "record"))
 		figures_control(o->folder) ? count.passed++ : count.failed++;
-		each_scene(o, &count, figures_run, "states");
-	}
+	if (o->full && !o->part && !o->only)
+		print_for_docs(parts, part_count);
 	if (o->full && is_chosen(o, "compare"))
 		compared = figures_compare(o->only, o->folder);
 	printf("%u passed, %u failed\n", count.passed, count.failed + !compared);

@@ -102,6 +102,11 @@ static int collect(const struct write_options *o, struct patches *ret, struct qc
 	}
 	if (status == 0 && ret->count == 0)
 		status = qc_fail(err, QC_E_ARGUMENT, "nothing to write");
+	/* Whoever puts an offset behind its source would change another place. */
+	if (status == 0 && ret->at_waits)
+		status = qc_fail(
+			err, QC_E_ARGUMENT,
+			"no source follows the last --at; an offset stands before its source");
 	return status;
 }
 

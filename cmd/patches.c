@@ -53,6 +53,9 @@ static int parse_hex(const char *digits, struct patch *patch, struct qc_err *err
 		}
 		high = digit_of(digits[0]);
 		low = high < 0 ? -1 : digit_of(digits[1]);
+		if (low < 0 && digits[0] == '0' && (digits[1] | 0x20) == 'x')
+			return qc_fail(err, QC_E_ARGUMENT,
+				       "digits stand here without 0x, not '%.8s'", digits);
 		if (low < 0)
 			return qc_fail(err, QC_E_ARGUMENT, "no pair of hex digits at '%.8s'",
 				       digits);
@@ -85,11 +88,11 @@ static int parse_fill(const char *value, struct patch *patch, struct qc_err *err
 	byte_text = strndup(value, (size_t)(colon - value));
 	if (!byte_text)
 		return qc_fail_memory(err);
-	if ((status = size_parse(byte_text, &byte, err)) < 0
-	    || (status = size_parse(colon + 1, &patch->length, err)) < 0)
+	if (size_parse(byte_text, &byte, err) < 0 || byte > 255)
+		return qc_fail(err, QC_E_ARGUMENT, "'%s' is no byte: expected 0 to 255 or 0x-hex",
+			       byte_text);
+	if ((status = size_parse(colon + 1, &patch->length, err)) < 0)
 		return status;
-	if (byte > 255)
-		return qc_fail(err, QC_E_ARGUMENT, "%s is no byte", byte_text);
 	patch->fill = (uint8_t)byte;
 	return 0;
 }
@@ -223,6 +226,7 @@ static int add(struct patches *patches, enum patch_word word, const char *value,
 	struct patch patch = {.word = word};
 	int status;
 
+	patches->at_waits = word == PATCH_AT;
 	if (word == PATCH_AT)
 		return size_parse(value, &patches->at, err);
 	status = make_room(patches, err);

@@ -42,6 +42,7 @@ struct patches {
 	uint64_t at;	  /* where the next source goes */
 	size_t sources;	  /* patches that are no expectation */
 	uint64_t end;	  /* the highest offset that a source reaches */
+	bool at_waits;	  /* the last word was an at: a source should follow */
 	bool stdin_taken; /* "-" can be read once */
 };
 

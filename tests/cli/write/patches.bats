@@ -119,11 +119,19 @@ shows() { # OFFSET HEX
 		hex 1|no pair of hex digits
 		at 0 text "abc|the quote does not end
 		at 0 text "a\\q"|unknown escape
-		fill 256:1|256 is no byte
+		fill 256:1|'256' is no byte
 		fill 5|not BYTE:LENGTH
 	END
 	unchanged disk.qcow2 fails 1 write disk.qcow2 --script=absent
 	says "absent: No such file or directory"
+}
+
+@test "an offset behind its source changes nothing" {
+	disk
+	unchanged disk.qcow2 fails 64 write disk.qcow2 --hex=01 --at=8
+	unchanged disk.qcow2 fails 64 write disk.qcow2 --script=- <<<'hex 01 at 8'
+	says "no source follows"
+	succeeds write disk.qcow2 --hex=01 --at=8 --expect=0000
 }
 
 @test "--grow makes the disk long enough, and only with it" {

@@ -119,7 +119,8 @@ keys_of_bash() {
 }
 
 keys_of_zsh() {
-	sed -n 's/.*_values -s , option \(.*\)/\1/p' completion/_qcowtool | grep -oE '[a-z][a-z0-9_]+\\:' | tr -d '\\:'
+	awk '/^_qcowtool_keys/ { on = 1 } /^}/ { on = 0 } on' completion/_qcowtool |
+		sed -n "s/^ *'\([a-z0-9_]*\):.*/\1/p"
 }
 
 keys_of_fish() {

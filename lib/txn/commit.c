@@ -133,17 +133,11 @@ static int settle(struct qc_txn *txn, struct qc_err *err)
 static int write_l1(struct qc_txn *txn, uint64_t index, struct qc_err *err)
 {
 	struct qc_staged_table *table = qc_staged_table_find(txn, QC_JOURNAL_L1, index);
-	QC_AUTOFREE uint8_t *words = NULL;
+	uint64_t keep = index == 0 ? UINT64_MAX : ~QC_L1_COPIED;
 
 	if (!table || table->bytes == 0)
 		return 0;
-	words = calloc(1, (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes));
-	if (!words)
-		return qc_fail_memory(err);
-	for (uint64_t i = 0; i < table->bytes / sizeof(uint64_t); i++)
-		qc_store_be64(words + i * sizeof(uint64_t),
-			      index == 0 ? txn->image->l1[i] : txn->image->l1[i] & ~QC_L1_COPIED);
-	return qc_staged_table_write(txn, table, words, err);
+	return qc_staged_table_write_entries(txn, table, txn->image->l1, keep, err);
 }
 
 static int write_snapshots(struct qc_txn *txn, struct qc_err *err)

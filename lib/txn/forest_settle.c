@@ -66,25 +66,14 @@ int qc_forest_settle(struct qc_forest *forest, struct qc_err *err)
 	return status;
 }
 
-static int write_root(struct qc_forest *f, const struct qc_forest_root *root, struct qc_err *err)
-{
-	uint64_t bytes = root->entries * sizeof(uint64_t);
-	QC_AUTOFREE uint8_t *words =
-		calloc(1, (size_t)qc_align_up(bytes, f->txn->geometry->cluster_bytes));
-
-	if (!words)
-		return qc_fail_memory(err);
-	for (uint64_t i = 0; i < root->entries; i++)
-		qc_store_be64(words + i * sizeof(uint64_t), root->l1[i]);
-	return qc_staged_table_write(f->txn, &f->txn->tables[root->staged], words, err);
-}
-
 int qc_forest_write(struct qc_forest *forest, struct qc_err *err)
 {
 	int status = qc_stage_flush(&forest->tables, err);
 
 	for (size_t i = 1; status == 0 && i < forest->root_count; i++)
 		if (forest->roots[i].changed)
-			status = write_root(forest, &forest->roots[i], err);
+			status = qc_staged_table_write_entries(
+				forest->txn, &forest->txn->tables[forest->roots[i].staged],
+				forest->roots[i].l1, UINT64_MAX, err);
 	return status;
 }

@@ -28,8 +28,7 @@ static int reach(struct qc_space *space, uint64_t end, struct qc_err *err)
 	if (end <= space->used.bits)
 		return 0;
 	bits = qc_min(qc_max(end, space->used.bits * 2), QC_SPACE_CLUSTERS_MAX);
-	if (!qc_bitset_grow(&space->used, bits) || !qc_bitset_grow(&space->shared, bits)
-	    || !qc_bitset_grow(&space->seen, bits))
+	if (!qc_bitset_grow(&space->used, bits) || !qc_bitset_grow(&space->shared, bits))
 		return qc_fail_memory(err);
 	return 0;
 }
@@ -214,19 +213,28 @@ static int take_reference(void *context, uint64_t first, uint64_t count, struct 
 
 static int init_planes(struct qc_space *space, uint64_t clusters, struct qc_err *err)
 {
-	if (qc_bitset_init(&space->used, clusters) && qc_bitset_init(&space->shared, clusters)
-	    && qc_bitset_init(&space->seen, clusters))
+	if (qc_bitset_init(&space->used, clusters) && qc_bitset_init(&space->shared, clusters))
 		return 0;
 	return qc_fail_memory(err);
+}
+
+/* Nothing is reached beyond what has a refcount: the planes are as long as they will be. */
+static int walk(struct qc_space *space, struct qc_image *image, struct qc_err *err)
+{
+	struct qc_walk_sink sink = {.take = take_reference,
+				    .context = space,
+				    .tolerant = space->proof == QC_SPACE_UNION};
+
+	if (space->proof == QC_SPACE_PROVE && has_planes(space)
+	    && !qc_bitset_init(&space->seen, space->used.bits))
+		return qc_fail_memory(err);
+	return qc_walk_references(image, &sink, err);
 }
 
 int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_proof proof,
 		  const volatile sig_atomic_t *stop, struct qc_err *err)
 {
 	const struct qc_geometry *g = &image->geometry;
-	struct qc_walk_sink sink = {.take = take_reference,
-				    .context = space,
-				    .tolerant = proof == QC_SPACE_UNION};
 	uint64_t clusters = qc_clusters_for(g, image->file->bytes);
 	int status;
 
@@ -239,7 +247,7 @@ int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_
 	if (status == 0)
 		status = scan_refcounts(space, image, err);
 	if (status == 0 && proof != QC_SPACE_TRUST)
-		status = qc_walk_references(image, &sink, err);
+		status = walk(space, image, err);
 	if (status == 0 && has_planes(space)
 	    && (!qc_bitset_init(&space->given, space->end)
 		|| !qc_bitset_init(&space->tables, space->end)))

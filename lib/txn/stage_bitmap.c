@@ -345,19 +345,14 @@ int qc_marks_settle(struct qc_txn *txn, struct qc_err *err)
 	return 0;
 }
 
-static int write_one(struct qc_txn *txn, struct qc_staged_table *table, struct qc_err *err)
+static int write_directory(struct qc_txn *txn, struct qc_staged_table *table, struct qc_err *err)
 {
-	const uint64_t *words = txn->marks.tables[table->index].words;
-	QC_AUTOFREE uint8_t *bytes = NULL;
+	QC_AUTOFREE uint8_t *bytes =
+		calloc(1, (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes));
 
-	bytes = calloc(1, (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes));
 	if (!bytes)
 		return qc_fail_memory(err);
-	if (table->kind == QC_JOURNAL_BITMAP_DIRECTORY)
-		qc_bitmaps_encode(&txn->image->bitmaps, bytes);
-	else
-		for (uint64_t i = 0; i < table->bytes / sizeof(uint64_t); i++)
-			qc_store_be64(bytes + i * sizeof(uint64_t), words[i]);
+	qc_bitmaps_encode(&txn->image->bitmaps, bytes);
 	return qc_staged_table_write(txn, table, bytes, err);
 }
 
@@ -369,8 +364,11 @@ int qc_marks_write(struct qc_txn *txn, struct qc_err *err)
 		return 0;
 	status = qc_stage_flush(&txn->marks.blocks, err);
 	for (size_t i = 0; status == 0 && i < txn->table_count; i++)
-		if (txn->tables[i].kind == QC_JOURNAL_BITMAP_TABLE
-		    || txn->tables[i].kind == QC_JOURNAL_BITMAP_DIRECTORY)
-			status = write_one(txn, &txn->tables[i], err);
+		if (txn->tables[i].kind == QC_JOURNAL_BITMAP_DIRECTORY)
+			status = write_directory(txn, &txn->tables[i], err);
+		else if (txn->tables[i].kind == QC_JOURNAL_BITMAP_TABLE)
+			status = qc_staged_table_write_entries(
+				txn, &txn->tables[i], txn->marks.tables[txn->tables[i].index].words,
+				UINT64_MAX, err);
 	return status;
 }

@@ -2,10 +2,14 @@
 #include "txn/stage_table.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "txn/txn_state.h"
+
+#define PIECE_BYTES ((uint64_t)1 << 18)
 
 static int make_room(struct qc_txn *txn, struct qc_err *err)
 {
@@ -63,4 +67,43 @@ int qc_staged_table_write(struct qc_txn *txn, struct qc_staged_table *table, con
 	table->digest = XXH64(content, (size_t)table->bytes, 0);
 	return qc_txn_put(txn, table->new_host, content,
 			  (size_t)qc_align_up(table->bytes, txn->geometry->cluster_bytes), err);
+}
+
+static int write_pieces(struct qc_txn *txn, struct qc_staged_table *table, const uint64_t *entries,
+			uint64_t keep, XXH64_state_t *digest, struct qc_err *err)
+{
+	uint64_t room = qc_align_up(table->bytes, txn->geometry->cluster_bytes);
+	size_t piece = (size_t)qc_min(room, qc_max(PIECE_BYTES, txn->geometry->cluster_bytes));
+	QC_AUTOFREE uint8_t *bytes = malloc(piece);
+	int status = 0;
+
+	if (!bytes)
+		return qc_fail_memory(err);
+	for (uint64_t done = 0; status == 0 && done < room; done += piece) {
+		size_t now = (size_t)qc_min(piece, room - done);
+		size_t content = (size_t)qc_min(now, table->bytes - done);
+		const uint64_t *from = entries + done / sizeof(*entries);
+
+		for (size_t i = 0; i < content / sizeof(*entries); i++)
+			qc_store_be64(bytes + i * sizeof(*entries), from[i] & keep);
+		memset(bytes + content, 0, now - content);
+		XXH64_update(digest, bytes, content);
+		status = qc_txn_put(txn, qc_host(table->new_host.byte + done), bytes, now, err);
+	}
+	return status;
+}
+
+int qc_staged_table_write_entries(struct qc_txn *txn, struct qc_staged_table *table,
+				  const uint64_t *entries, uint64_t keep, struct qc_err *err)
+{
+	XXH64_state_t *digest = XXH64_createState();
+	int status;
+
+	if (!digest)
+		return qc_fail_memory(err);
+	XXH64_reset(digest, 0);
+	status = write_pieces(txn, table, entries, keep, digest, err);
+	table->digest = XXH64_digest(digest);
+	XXH64_freeState(digest);
+	return status;
 }

@@ -37,3 +37,10 @@ struct qc_staged_table *qc_staged_table_find(struct qc_txn *txn, enum qc_journal
 /* Writes the content, which is filled up with zeroes to whole clusters, and takes its digest. */
 int qc_staged_table_write(struct qc_txn *txn, struct qc_staged_table *table, const uint8_t *content,
 			  struct qc_err *err);
+
+/*
+ * The same for a table of 8-byte entries, of which the bits of `keep` are written. It goes piece by
+ * piece: an L1 table may have 32 MiB, and a second one in memory would be the largest thing there.
+ */
+int qc_staged_table_write_entries(struct qc_txn *txn, struct qc_staged_table *table,
+				  const uint64_t *entries, uint64_t keep, struct qc_err *err);

@@ -30,8 +30,6 @@
 
 #define INPUT_BYTES_MAX ((size_t)1 << 20)
 #define KILOBYTES_MAX ((64 << 10) * (SANITIZED ? 16 : 1))
-/* A file of 16 TiB, if only of holes, has so many clusters that knowing the free ones takes more. */
-#define KILOBYTES_FOR_SPARSE (16 << 10)
 #define SECONDS_MAX (2.0 * (SANITIZED ? 10 : 1))
 #define EXTENTS_MAX 100000
 #define READ_BYTES ((size_t)4 << 20)
@@ -441,7 +439,6 @@ static void measure(int fd, void (*run)(struct qc_file *file), struct rusage *re
 static void memory_and_time_are_bounded(void **state)
 {
 	const struct claim *c = *state;
-	long kilobytes_max = KILOBYTES_MAX + (c->file_bytes ? KILOBYTES_FOR_SPARSE : 0);
 	int fd = put_claim(c);
 
 	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
@@ -453,7 +450,7 @@ static void memory_and_time_are_bounded(void **state)
 			  + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 		print_message("%-45s %-13s %6.3f s (%.3f s waited) %7ld KiB\n", c->name,
 			      uses[i].name, seconds, now() - start, used.ru_maxrss);
-		if (seconds > SECONDS_MAX || used.ru_maxrss > kilobytes_max)
+		if (seconds > SECONDS_MAX || used.ru_maxrss > KILOBYTES_MAX)
 			fail_msg("%s: %.3f s, %ld KiB", uses[i].name, seconds, used.ru_maxrss);
 	}
 	close(fd);

@@ -52,7 +52,7 @@ int qc_batch_add(struct qc_batch *b, const struct qc_piece *piece, struct qc_err
 	if ((!shared || last > first) && (status = add_units(b, first + shared, last, err)) < 0)
 		return status;
 	b->bytes += piece->bytes;
-	if (!piece->source[QC_SIDE_NEW].file) {
+	if (piece->places[QC_SIDE_NEW].extent.zero) {
 		for (size_t i = slot; i < b->unit_count; i++)
 			b->states[i] |= QC_UNIT_DIFFERS_IF_DATA;
 		return 0;

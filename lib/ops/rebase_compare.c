@@ -8,7 +8,6 @@
 #include "base/checked.h"
 #include "base/crew.h"
 #include "base/pages.h"
-#include "codec/codec.h"
 
 #define BUFFER_BYTES ((size_t)128 << 10) /* two of them stay in a core's own cache */
 #define THREADS_MAX 8
@@ -28,88 +27,11 @@ struct qc_comparer {
 	struct hand *own; /* the caller's */
 };
 
-/* What one thread holds of one side. */
-struct grip {
-	uint8_t *buffer;
-	struct qc_codec *codec;
-	enum qc_compression compression; /* of the codec */
-	uint8_t *packed, *cluster;
-	size_t packed_room, cluster_room;
-	struct qc_source held; /* what is in `cluster`; no file: nothing */
-};
-
+/* What one thread works with. */
 struct hand {
-	struct grip grips[QC_SIDES];
+	struct qc_place_reader *readers[QC_SIDES];
+	uint8_t *buffers[QC_SIDES];
 };
-
-/* --- one side --- */
-
-static int grow(uint8_t **buffer, size_t *room, size_t needed, struct qc_err *err)
-{
-	if (needed <= *room)
-		return 0;
-	free(*buffer);
-	*buffer = malloc(needed);
-	*room = *buffer ? needed : 0;
-	return *buffer ? 0 : qc_fail_memory(err);
-}
-
-static int open_codec(struct grip *grip, enum qc_compression compression, struct qc_err *err)
-{
-	int status;
-
-	if (grip->codec && grip->compression == compression)
-		return 0;
-	qc_codec_close(grip->codec);
-	grip->codec = NULL;
-	grip->compression = compression;
-	status = qc_codec_open(compression, &grip->codec, err);
-	return status;
-}
-
-/* Leaves the source's cluster in grip->cluster. */
-static int inflate(struct grip *grip, const struct qc_source *source, struct qc_err *err)
-{
-	size_t cluster_bytes = (size_t)source->image->geometry.cluster_bytes;
-	size_t packed_bytes = (size_t)source->packed_bytes;
-	int status;
-
-	if (grip->held.file == source->file && grip->held.at == source->at
-	    && grip->held.packed_bytes == source->packed_bytes)
-		return 0;
-	grip->held.file = NULL;
-	if ((status = grow(&grip->packed, &grip->packed_room, packed_bytes, err)) < 0
-	    || (status = grow(&grip->cluster, &grip->cluster_room, cluster_bytes, err)) < 0
-	    || (status = open_codec(grip, source->image->header.compression, err)) < 0
-	    || (status = qc_file_read(source->file, source->at, grip->packed, packed_bytes, err))
-		       < 0
-	    || (status = qc_codec_decompress(grip->codec, grip->packed, packed_bytes, grip->cluster,
-					     cluster_bytes, err))
-		       < 0)
-		return status;
-	grip->held = *source;
-	return 0;
-}
-
-/* The bytes from `from` on; borrowed until the next call. */
-static int show(struct grip *grip, const struct qc_source *source, uint64_t from, size_t length,
-		const uint8_t **ret, struct qc_err *err)
-{
-	int status = 0;
-
-	*ret = grip->buffer;
-	if (!source->file) {
-		memset(grip->buffer, 0, length);
-	} else if (source->packed_bytes == 0) {
-		status = qc_file_read(source->file, source->at + from, grip->buffer, length, err);
-	} else {
-		status = inflate(grip, source, err);
-		*ret = status < 0 ? NULL : grip->cluster + source->skip + from;
-	}
-	return status;
-}
-
-/* --- both --- */
 
 /* Marks the units that differ between the two buffers, which start at `guest`. */
 static void mark(struct qc_batch *b, const struct qc_piece *p, uint64_t guest, const uint8_t *old,
@@ -131,22 +53,19 @@ static void mark(struct qc_batch *b, const struct qc_piece *p, uint64_t guest, c
 static int compare_piece(struct qc_batch *b, const struct qc_piece *p, struct hand *hand,
 			 struct qc_err *err)
 {
-	const uint8_t *old = NULL, *new = NULL;
-	int status;
-
 	for (uint64_t done = 0; done < p->bytes; done += BUFFER_BYTES) {
 		size_t now = (size_t)qc_min(BUFFER_BYTES, p->bytes - done);
+		uint64_t guest = p->guest + done;
 
-		if ((status = show(&hand->grips[QC_SIDE_OLD], &p->source[QC_SIDE_OLD], done, now,
-				   &old, err))
-			    < 0
-		    || (status = show(&hand->grips[QC_SIDE_NEW], &p->source[QC_SIDE_NEW], done, now,
-				      &new, err))
-			       < 0)
-			return qc_err_context(err, "comparing guest offset 0x%llx",
-					      (unsigned long long)(p->guest + done));
-		if (memcmp(old, new, now) != 0)
-			mark(b, p, p->guest + done, old, new, now);
+		for (int i = 0; i < QC_SIDES; i++)
+			if (qc_place_read(hand->readers[i], &p->places[i], qc_guest(guest),
+					  hand->buffers[i], now, err)
+			    < 0)
+				return qc_err_context(err, "comparing guest offset 0x%llx",
+						      (unsigned long long)guest);
+		if (memcmp(hand->buffers[QC_SIDE_OLD], hand->buffers[QC_SIDE_NEW], now) != 0)
+			mark(b, p, guest, hand->buffers[QC_SIDE_OLD], hand->buffers[QC_SIDE_NEW],
+			     now);
 	}
 	return 0;
 }
@@ -156,21 +75,23 @@ static int compare_piece(struct qc_batch *b, const struct qc_piece *p, struct ha
 static void free_hand(struct hand *hand)
 {
 	for (int i = 0; hand && i < QC_SIDES; i++) {
-		qc_codec_close(hand->grips[i].codec);
-		free(hand->grips[i].buffer);
-		free(hand->grips[i].packed);
-		free(hand->grips[i].cluster);
+		qc_place_reader_close(hand->readers[i]);
+		free(hand->buffers[i]);
 	}
 	free(hand);
 }
 
-static struct hand *new_hand(void)
+static struct hand *new_hand(struct qc_err *err)
 {
 	struct hand *hand = calloc(1, sizeof(*hand));
+	int status = hand ? 0 : qc_fail_memory(err);
 
-	for (int i = 0; hand && i < QC_SIDES; i++)
-		hand->grips[i].buffer = qc_pages_alloc(BUFFER_BYTES);
-	if (hand && hand->grips[QC_SIDE_OLD].buffer && hand->grips[QC_SIDE_NEW].buffer)
+	for (int i = 0; status == 0 && i < QC_SIDES; i++) {
+		hand->buffers[i] = qc_pages_alloc(BUFFER_BYTES);
+		status = hand->buffers[i] ? qc_place_reader_open(&hand->readers[i], err)
+					  : qc_fail_memory(err);
+	}
+	if (status == 0)
 		return hand;
 	free_hand(hand);
 	return NULL;
@@ -218,7 +139,8 @@ static void work(struct qc_comparer *comparer, struct hand *hand)
 static void *help(void *context)
 {
 	struct qc_comparer *comparer = context;
-	struct hand *hand = new_hand();
+	struct qc_err ignored; /* then the others do it */
+	struct hand *hand = new_hand(&ignored);
 
 	pthread_mutex_lock(&comparer->lock);
 	while (hand && !comparer->quit) {
@@ -238,10 +160,10 @@ int qc_comparer_open(struct qc_comparer **ret, struct qc_err *err)
 
 	if (!comparer)
 		return qc_fail_memory(err);
-	comparer->own = new_hand();
+	comparer->own = new_hand(err);
 	if (!comparer->own) {
 		free(comparer);
-		return qc_fail_memory(err);
+		return -(int)err->code;
 	}
 	pthread_mutex_init(&comparer->lock, NULL);
 	pthread_cond_init(&comparer->work, NULL);

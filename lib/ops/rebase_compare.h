@@ -8,7 +8,7 @@
  * Files are read into buffers that stay in a core's cache. That costs no more than mapping them does,
  * and a file that somebody cuts short meanwhile is an error, not a signal.
  *
- * Memory: 2 MiB a batch, and a thread's buffers: 256 KiB, and where clusters are compressed up to four
+ * Memory: 2 MiB a batch, and a thread's buffers: 256 KiB, and where clusters are compressed up to six
  * times the size of a cluster.
  */
 #pragma once
@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "image/image.h"
+#include "image/places.h"
 
 struct qc_comparer;
 
@@ -35,20 +35,11 @@ enum qc_unit_state {
 		2, /* the new chain shows zeroes: it does unless the old one does */
 };
 
-/* Where bytes are. */
-struct qc_source {
-	struct qc_file *file;	      /* NULL: zeroes */
-	uint64_t at;		      /* in the file; of all of a cluster, if it is compressed */
-	uint64_t packed_bytes;	      /* compressed: at most; else 0 */
-	uint64_t skip;		      /* compressed: bytes of the cluster in front */
-	const struct qc_image *image; /* compressed: the cluster's size and codec */
-};
-
 /* A part of the disk that is in one place on either side. */
 struct qc_piece {
 	uint64_t guest, bytes;
-	struct qc_source source[QC_SIDES];
-	size_t slot; /* of the unit that it starts in */
+	struct qc_place places[QC_SIDES]; /* each begins at `guest` */
+	size_t slot;			  /* of the unit that it starts in */
 };
 
 struct qc_batch {

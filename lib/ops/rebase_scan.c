@@ -2,19 +2,16 @@
 #include "ops/rebase_scan.h"
 
 #include "base/checked.h"
-#include "image/chain_map.h"
 #include "txn/txn_state.h"
 
 /* Long enough to be worth a call, short enough that all threads get some. */
 #define PIECE_BYTES (UINT64_C(1) << 20)
 
-/* One chain and the extent of it that was looked at last: extents are only ever gone through once. */
 struct side {
-	const struct qc_layer *top;
+	const struct qc_layer *top; /* NULL: all zeroes */
 	struct qc_view view;
-	struct qc_chain_extent extent;
-	uint64_t from, to;	 /* of the extent */
-	struct qc_source source; /* of its first byte; no file: zeroes */
+	struct qc_places places;
+	struct qc_place place; /* that was looked at last */
 };
 
 struct scanning {
@@ -30,65 +27,20 @@ struct scanning {
 
 /* --- what a side shows --- */
 
-static const struct qc_layer *layer_of(const struct side *side)
+static int look(struct side *side, uint64_t at, struct qc_err *err)
 {
-	return side->extent.layer ? side->extent.layer : side->top;
-}
-
-/* Extents of compressed clusters end with their cluster, but need not begin with it. */
-static int find_packed(struct side *side, struct qc_err *err)
-{
-	const struct qc_layer *layer = layer_of(side);
-	struct qc_l2_entry entry;
-	struct qc_view view;
-	int status;
-
-	qc_view_active(layer, &view);
-	if ((status = qc_map_entry(&view, qc_guest(side->from), &entry, err)) < 0)
-		return status;
-	side->source = (struct qc_source){
-		.file = layer->file,
-		.at = entry.host.byte,
-		.packed_bytes = entry.compressed_bytes,
-		.skip = qc_in_cluster(&layer->image->geometry, side->from),
-		.image = layer->image,
+	if (side->top)
+		return qc_places_at(&side->places, qc_guest(at), &side->place, err);
+	side->place = (struct qc_place){
+		.guest = qc_guest(at),
+		.extent = {.zero = true, .bytes = UINT64_MAX - at},
 	};
 	return 0;
 }
 
-/* Makes sure that the side's extent covers `at`. */
-static int look(struct side *side, uint64_t at, struct qc_err *err)
+static const struct qc_layer *layer_of(const struct side *side)
 {
-	int status;
-
-	if (at >= side->from && at < side->to)
-		return 0;
-	side->source = (struct qc_source){0};
-	side->from = at;
-	side->to = UINT64_MAX;
-	side->extent = (struct qc_chain_extent){.zero = true};
-	if (!side->top || at >= side->top->disk_bytes)
-		return 0;
-	status = qc_chain_map(&side->view, qc_guest(at), side->top->disk_bytes - at, &side->extent,
-			      err);
-	if (status < 0)
-		return status;
-	side->to = at + side->extent.bytes;
-	if (side->extent.zero)
-		return 0;
-	if (side->extent.compressed)
-		return find_packed(side, err);
-	side->source.file = qc_layer_data(layer_of(side));
-	side->source.at = side->extent.host.byte;
-	return 0;
-}
-
-static struct qc_source source_at(const struct side *side, uint64_t at)
-{
-	struct qc_source source = side->source;
-
-	*(source.packed_bytes > 0 ? &source.skip : &source.at) += at - side->from;
-	return source;
+	return side->place.extent.layer ? side->place.extent.layer : side->top;
 }
 
 /* Two layers that are the same file, read the same way, hold the same for the same offset. */
@@ -104,8 +56,8 @@ static bool known_to_be_same(struct scanning *s)
 {
 	const struct side *old = &s->sides[QC_SIDE_OLD], *new = &s->sides[QC_SIDE_NEW];
 
-	if (!old->source.file || !new->source.file)
-		return !old->source.file && !new->source.file;
+	if (old->place.extent.zero || new->place.extent.zero)
+		return old->place.extent.zero && new->place.extent.zero;
 	if (s->layers[QC_SIDE_OLD] != layer_of(old) || s->layers[QC_SIDE_NEW] != layer_of(new)) {
 		s->layers[QC_SIDE_OLD] = layer_of(old);
 		s->layers[QC_SIDE_NEW] = layer_of(new);
@@ -150,8 +102,7 @@ static int add_piece(struct scanning *s, uint64_t at, uint64_t end, struct qc_er
 	struct qc_piece piece = {
 		.guest = at,
 		.bytes = end - at,
-		.source = {source_at(&s->sides[QC_SIDE_OLD], at),
-			   source_at(&s->sides[QC_SIDE_NEW], at)},
+		.places = {s->sides[QC_SIDE_OLD].place, s->sides[QC_SIDE_NEW].place},
 	};
 	int status = 0;
 
@@ -174,7 +125,7 @@ static int scan_gap(struct scanning *s, uint64_t at, uint64_t end, struct qc_err
 
 		if ((status = look(old, at, err)) < 0 || (status = look(new, at, err)) < 0)
 			break;
-		to = qc_min(end, qc_min(old->to, new->to));
+		to = qc_min(end, at + qc_min(old->place.extent.bytes, new->place.extent.bytes));
 		if (!known_to_be_same(s)) {
 			to = qc_min(to, qc_align_down(at, PIECE_BYTES) + PIECE_BYTES);
 			status = add_piece(s, at, to, err);
@@ -219,6 +170,7 @@ int qc_rebase_scan(const struct qc_rebase_scan *scan, struct qc_err *err)
 		s.sides[i].top = scan->chain[i];
 		if (scan->chain[i])
 			qc_view_active(scan->chain[i], &s.sides[i].view);
+		s.sides[i].places.view = &s.sides[i].view;
 	}
 	status = qc_comparer_open(&s.comparer, err);
 	if (status == 0)

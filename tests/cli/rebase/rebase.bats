@@ -230,7 +230,9 @@ stops_at() { # SIGNAL SECONDS
 	# Too late is fine, too: then all of it is there. Too early, and there is nobody to say a word.
 	[[ $status != 0 ]] || return 2
 	[[ $status -lt 128 || -s words || $(sha disk.qcow2) != "$before" ]] || return 3
-	[[ $(<words) == "qcowtool rebase: "*interrupted* && $(sha disk.qcow2) == "$before" ]] ||
+	[[ $(<words) != "qcowtool rebase: interrupted: nothing has been changed" ||
+		$(sha disk.qcow2) != "$before" ]] || return 3
+	[[ $(<words) == "qcowtool rebase: disk.qcow2: "*interrupted* && $(sha disk.qcow2) == "$before" ]] ||
 		complain "after SIG$1: status $status, '$(<words)'"
 }
 

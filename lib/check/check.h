@@ -116,6 +116,13 @@ struct qc_check_result {
 	bool completed;
 };
 
+/* All was looked at, and nothing is wrong, nor does anything leak. */
+static inline bool qc_check_is_sound(const struct qc_check_result *result)
+{
+	return result->completed && result->corruptions == 0 && result->leaks == 0
+	       && result->check_errors == 0;
+}
+
 /*
  * Checks the image in `file`; findings go to `sink` as they come up. Fails, with *ret untouched,
  * for what is no qcow2 image at all, for a snapshot that is not there, for errors of the storage and for lack of memory.

@@ -97,6 +97,9 @@ struct qc_finding_sink {
 	void *context;
 };
 
+/* For callers who want none of them. */
+extern const struct qc_finding_sink qc_findings_unheard;
+
 /* Reports a finding that has no place but the header. */
 void qc_report(const struct qc_finding_sink *to, enum qc_finding_id id, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

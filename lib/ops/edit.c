@@ -109,12 +109,6 @@ static int open_image(struct qc_edit *edit, struct qc_file *file, bool repair, s
 		      : qc_image_open(file, NULL, &edit->image, err);
 }
 
-static void take_nothing(void *context, const struct qc_finding *finding)
-{
-	(void)context;
-	(void)finding;
-}
-
 /*
  * Lazy refcounts: whoever wrote to the image last did not get to write its refcounts. They are
  * rebuilt as QEMU does it on opening, but in one transaction.
@@ -122,7 +116,6 @@ static void take_nothing(void *context, const struct qc_finding *finding)
 static int rebuild(struct qc_edit *edit, struct qc_file *file,
 		   const struct qc_edit_options *options, struct qc_err *err)
 {
-	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	const struct qc_txn_options how = {
 		.repair = true,
 		.stop = options->txn.stop,
@@ -133,7 +126,8 @@ static int rebuild(struct qc_edit *edit, struct qc_file *file,
 	int status;
 
 	if ((status = qc_txn_begin(edit->image, NULL, &how, &edit->txn, err)) < 0
-	    || (status = qc_mend(file, edit->txn, false, &nobody, NULL, &found, err)) < 0)
+	    || (status = qc_mend(file, edit->txn, false, &qc_findings_unheard, NULL, &found, err))
+		       < 0)
 		return status;
 	if (!found.completed || found.lasting > 0)
 		return qc_fail(err, QC_E_FORMAT,

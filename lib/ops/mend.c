@@ -46,18 +46,6 @@ static int take_idle_table(void *context, struct qc_host table, struct qc_err *e
 	return 0;
 }
 
-static void take_nothing(void *context, const struct qc_finding *finding)
-{
-	(void)context;
-	(void)finding;
-}
-
-static bool is_sound(const struct qc_check_result *result)
-{
-	return result->completed && result->corruptions == 0 && result->leaks == 0
-	       && result->check_errors == 0;
-}
-
 /* A check of the image as it is; what of it lasts depends on what can be changed. */
 static int look(struct repair *repair, const struct qc_check_options *how,
 		const struct qc_finding_sink *sink, struct qc_check_result *ret, struct qc_err *err)
@@ -73,9 +61,8 @@ static int look(struct repair *repair, const struct qc_check_options *how,
 static int look_without_refcounts(struct repair *repair, struct qc_err *err)
 {
 	const struct qc_check_options how = {.without_refcounts = true};
-	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_check_result result;
-	int status = look(repair, &how, &nobody, &result, err);
+	int status = look(repair, &how, &qc_findings_unheard, &result, err);
 
 	if (status == 0)
 		repair->found.lasting = result.lasting;
@@ -95,7 +82,6 @@ static int mend_counts(struct repair *repair, struct qc_err *err)
 		.idle_table = repair->leaks_only || !repair->snapshots ? NULL : take_idle_table,
 		.without_refcounts = repair->anew,
 	};
-	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_txn *txn = repair->txn;
 	struct qc_check_result result;
 	int status = 0;
@@ -103,7 +89,7 @@ static int mend_counts(struct repair *repair, struct qc_err *err)
 	if (repair->anew)
 		status = look_without_refcounts(repair, err);
 	if (status < 0 || (status = qc_txn_repair_begin(txn, repair->anew, err)) < 0
-	    || (status = qc_check_run(repair->file, &how, &nobody, &result, err)) < 0)
+	    || (status = qc_check_run(repair->file, &how, &qc_findings_unheard, &result, err)) < 0)
 		return status;
 	if (!result.completed)
 		return qc_fail(err, QC_E_FORMAT, "the image cannot be walked");
@@ -123,14 +109,14 @@ static int plan(struct repair *repair, struct qc_err *err)
 	/* Without counts that can be trusted there is no telling what leaks. */
 	if (leaks_only && (found->refcounts_broken || found->check_errors > 0))
 		return 0;
-	if (!is_sound(found) && qc_txn_repair_is_endless(txn))
+	if (!qc_check_is_sound(found) && qc_txn_repair_is_endless(txn))
 		return 0;
-	if (!is_sound(found) && (status = mend_counts(repair, err)) < 0)
+	if (!qc_check_is_sound(found) && (status = mend_counts(repair, err)) < 0)
 		return status;
 	/* Flags follow from the counts, as long as all of these are right now. */
 	if (leaks_only && found->corruptions > found->flags_wrong)
 		return 0;
-	if (!is_sound(found)
+	if (!qc_check_is_sound(found)
 	    && ((status = qc_txn_repair_snapshot_tables(txn, repair->idle, repair->idle_count, err))
 			< 0
 		|| (status = qc_txn_repair_tables(txn, err)) < 0))

@@ -6,18 +6,6 @@
 #include "ops/edit.h"
 #include "ops/mend.h"
 
-static void take_nothing(void *context, const struct qc_finding *finding)
-{
-	(void)context;
-	(void)finding;
-}
-
-static bool is_sound(const struct qc_check_result *result)
-{
-	return result->completed && result->corruptions == 0 && result->leaks == 0
-	       && result->check_errors == 0;
-}
-
 /* One pass over an opened image: found, mended, committed, checked again. */
 static int pass(struct qc_edit *edit, const struct qc_repair_options *options,
 		const struct qc_finding_sink *before, const struct qc_finding_sink *after,
@@ -121,14 +109,14 @@ int qc_repair_file(struct qc_repair_files *files, const struct qc_repair_options
 		   const struct qc_finding_sink *before, const struct qc_finding_sink *after,
 		   struct qc_repair_report *ret, struct qc_err *err)
 {
-	const struct qc_finding_sink nobody = {take_nothing, NULL};
 	struct qc_repair_report trial;
 	bool recovered;
-	int status = run_aside(files, 0, options, before, &nobody, &trial, &recovered, err);
+	int status =
+		run_aside(files, 0, options, before, &qc_findings_unheard, &trial, &recovered, err);
 
 	if (status < 0)
 		return status;
-	if (!trial.changed || (!is_sound(&trial.found) && !is_worth_it(&trial))) {
+	if (!trial.changed || (!qc_check_is_sound(&trial.found) && !is_worth_it(&trial))) {
 		trial.changed = false;
 		trial.after = trial.found;
 		/* The trial recovered what it found in the overlay only. */
@@ -138,8 +126,9 @@ int qc_repair_file(struct qc_repair_files *files, const struct qc_repair_options
 		return 0;
 	}
 	if (options->dry_run)
-		return run_aside(files, 1, options, &nobody, after, ret, &recovered, err);
-	return run(files->image, files, options, &nobody, after, ret, &recovered, err);
+		return run_aside(files, 1, options, &qc_findings_unheard, after, ret, &recovered,
+				 err);
+	return run(files->image, files, options, &qc_findings_unheard, after, ret, &recovered, err);
 }
 
 static void close_files(struct qc_repair_files *files)

@@ -155,10 +155,60 @@ static bool one_protocol(const struct protocol *p, const struct image_kind *imag
 	return ok;
 }
 
+/* --- late punches --- */
+
+struct late {
+	const struct crash_log *log;
+	unsigned int seen, wrong;
+};
+
+/* What was written is gone, and the recipe leads there again. */
+static bool look_for_late(void *context, struct state *s, const struct crash_spec *spec)
+{
+	struct late *late = context;
+	const uint8_t nothing[2 * SECTOR] = {0};
+	struct state again;
+
+	if (spec->late == STATE_NONE)
+		return true;
+	late->seen++;
+	state_init(&again, nothing, sizeof(nothing), sizeof(nothing));
+	crash_make(&again, late->log, spec);
+	late->wrong += s->bytes[SECTOR] != 0 || memcmp(again.bytes, s->bytes, sizeof(nothing)) != 0;
+	state_clear(&again);
+	return true;
+}
+
+static bool late_punch_is_tried(void)
+{
+	const uint8_t nothing[2 * SECTOR] = {0}, something[SECTOR] = {1};
+	struct crash_log log = {0};
+	struct late late = {.log = &log};
+	struct state s;
+	struct crash_run run = {.state = &s, .log = &log, .judge = look_for_late, .context = &late};
+	bool ok;
+
+	crash_log_add(&log, CRASH_PUNCH, 0, SECTOR, NULL);
+	crash_log_add(&log, CRASH_PUNCH, SECTOR, SECTOR, NULL);
+	crash_log_add(&log, CRASH_WRITE, SECTOR, SECTOR, something);
+	state_init(&s, nothing, sizeof(nothing), sizeof(nothing));
+	crash_enumerate(&run);
+	ok = late.seen == 1 && late.wrong == 0;
+	printf("%s control: a punch that comes after what was written over it\n",
+	       ok ? "ok" : "not ok");
+	state_clear(&s);
+	crash_log_clear(&log);
+	return ok;
+}
+
 void control_run(unsigned int *passed, unsigned int *failed)
 {
 	static const size_t images[] = {0, 1, 9};
 
+	if (late_punch_is_tried())
+		++*passed;
+	else
+		++*failed;
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
 		for (size_t j = 0; j < sizeof(images) / sizeof(images[0]); j++) {
 			if (one_protocol(&protocols[i], &image_kinds[images[j]], &edit_kinds[3]))

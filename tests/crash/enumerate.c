@@ -148,9 +148,11 @@ void crash_make(struct state *s, const struct crash_log *log, const struct crash
 
 		if (spec->torn == i)
 			apply(s, op, spec->torn_from, spec->torn_to, spec->size);
-		else if (spec->present[i])
+		else if (spec->present[i] && spec->late != i)
 			apply_whole(s, op, spec->size);
 	}
+	if (spec->late != STATE_NONE)
+		apply_whole(s, &log->ops[doubt[spec->late]], spec->size);
 	free(doubt);
 }
 
@@ -308,6 +310,44 @@ static bool random_subsets(struct stretch *t)
 	return go;
 }
 
+/* Whether anything is written after operation i to what it touches. */
+static bool is_written_over(const struct stretch *t, size_t i)
+{
+	const struct crash_op *op = op_at(t, i);
+
+	for (size_t j = i + 1; j < t->count; j++) {
+		const struct crash_op *later = op_at(t, j);
+
+		if (later->kind == CRASH_WRITE && later->file == op->file
+		    && later->offset < op->offset + op->length
+		    && op->offset < later->offset + later->length)
+			return true;
+	}
+	return false;
+}
+
+/* Space is given back when the storage finds the time. */
+static bool late_punches(struct stretch *t)
+{
+	size_t mark = state_mark(t->run->state);
+	bool go = true;
+
+	for (size_t i = 0; go && i < t->count; i++) {
+		if (op_at(t, i)->kind != CRASH_PUNCH || !is_written_over(t, i))
+			continue;
+		for (size_t j = 0; j < t->count; j++)
+			if (j != i)
+				take(t, j);
+		take(t, i);
+		t->spec->late = i;
+		go = judge(t);
+		t->spec->late = STATE_NONE;
+		state_rewind(t->run->state, mark);
+		memset(t->spec->present, 0, t->count);
+	}
+	return go;
+}
+
 /* Takes the operations of a file up to and including i; false if that one is not the file's. */
 static bool take_file(struct stretch *t, unsigned int file, size_t i)
 {
@@ -343,7 +383,7 @@ static bool with_size(struct stretch *t, enum crash_size size)
 
 	t->spec->size = size;
 	apply_size(s, t->run->log, t->doubt, t->count, size);
-	go = prefixes(t) && one_alone(t);
+	go = prefixes(t) && one_alone(t) && late_punches(t);
 	if (t->count <= SUBSET_OPS_MAX)
 		go = go && subsets(t, 0);
 	else
@@ -380,7 +420,8 @@ static bool one_stretch(struct crash_run *run, struct crash_spec *spec, size_t d
 	*spec = (struct crash_spec){.issued = end,
 				    .durable = durable,
 				    .doubted = t.count,
-				    .torn = STATE_NONE};
+				    .torn = STATE_NONE,
+				    .late = STATE_NONE};
 	sizes = grows(&t) ? CRASH_SIZE_COUNT : 1;
 	for (int size = 0; go && size < sizes; size++)
 		go = with_size(&t, (enum crash_size)size);

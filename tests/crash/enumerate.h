@@ -12,6 +12,7 @@
  *	random subsets
  *	each operation torn at each sector border, its beginning or its end being there, while
  *	those before it are there and those after are not; all others are; none is
+ *	all of them, a punch coming last that later writes went over
  *	where they are of two files, each prefix of one with each prefix of the other
  *	all of it with each of enum crash_size
  */
@@ -44,6 +45,7 @@ struct crash_spec {
 	bool present[DOUBT_MAX];
 	size_t torn; /* which of the doubted ones is there only in part; STATE_NONE: none */
 	uint64_t torn_from, torn_to; /* that part, in sectors of its range */
+	size_t late; /* which of them, a punch, comes after all others; STATE_NONE: none */
 	enum crash_size size;
 };
 

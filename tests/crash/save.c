@@ -169,6 +169,7 @@ void save_print_log(const struct crash_log *log, const struct crash_spec *spec)
 		const char *there = i >= spec->issued	  ? "never issued"
 				    : !doubted		  ? "durable"
 				    : next == spec->torn  ? "torn"
+				    : next == spec->late  ? "late"
 				    : spec->present[next] ? "there"
 							  : "missing";
 

@@ -48,6 +48,7 @@ static void fail(struct campaign *c, const struct state *s, const char *what)
 
 	must(spec);
 	spec->torn = STATE_NONE;
+	spec->late = STATE_NONE;
 	campaign_fail(&run, s, spec, &c->tally->torn, what);
 	free(spec);
 }
@@ -107,6 +108,34 @@ static const char *finish(struct qc_file *file, struct crash_log *log)
 	return broken ? broken : why;
 }
 
+/* Somebody says that the header is as it should be: the journal goes, and nothing else. */
+static const char *drop(const struct state *s)
+{
+	struct content before, after;
+	struct qc_recover_plan plan;
+	struct buffer_file file;
+	struct qc_file *guard;
+	const char *why = NULL, *broken;
+	struct qc_err err;
+
+	buffer_file_init(&file);
+	buffer_file_set(&file, s->bytes, s->size);
+	content_of(&file.base, &before);
+	guard = guard_file_open(&file.base, &file.base);
+	must(is_doubtful(guard, &plan));
+	qc_recover_resolve(&plan, false);
+	if (qc_recover_apply(guard, &plan, &err) < 0 || qc_recover_look(guard, &plan, &err) < 0
+	    || plan.state != QC_RECOVER_CLEAN)
+		why = "the journal of a doubtful header cannot be dropped";
+	broken = promises_close(guard);
+	content_of(&file.base, &after);
+	if (!why
+	    && (!content_is_same(&before, &after) || memcmp(file.bytes, s->bytes, SECTOR) != 0))
+		why = "a journal that is dropped changes the image";
+	buffer_file_clear(&file);
+	return broken ? broken : why;
+}
+
 /* Each state of the recovery's own crash is recovered again. */
 struct again {
 	struct campaign *campaign;
@@ -151,7 +180,9 @@ static void recover_state(struct again *again, const struct state *s)
 	buffer_file_set(&file, s->bytes, s->size);
 	if (is_doubtful(&file.base, &plan)) {
 		t->torn_doubtful += again->depth == 0;
-		again->why = finish(&file.base, &log);
+		again->why = drop(s);
+		if (!again->why)
+			again->why = finish(&file.base, &log);
 	} else {
 		recover_once(&file.base, &log, &again->why);
 	}

@@ -13,6 +13,7 @@
 #include "crash/must.h"
 #include "crash/referee.h"
 #include "outside/figures_pair.h"
+#include "outside/names.h"
 #include "outside/record.h"
 #include "outside/trace.h"
 
@@ -259,7 +260,7 @@ bool figures_run(const struct scene *scene, const char *folder, bool full, uint6
 	bool ok;
 
 	if (scene->replaces)
-		return true; /* what is done to a file before it has the name hurts nobody */
+		return names_run(scene, folder);
 	if (scene->data)
 		return figures_pair_run(scene, folder, full, all);
 	wrong = measure(scene, folder, false, full, &f);

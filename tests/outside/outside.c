@@ -11,6 +11,7 @@
 #include "outside/faults.h"
 #include "outside/figures.h"
 #include "outside/kills.h"
+#include "outside/names.h"
 #include "outside/trace.h"
 
 struct options {
@@ -81,8 +82,10 @@ static int run_all(const struct options *o)
 	for (size_t i = 0; i < part_count; i++)
 		if (is_chosen(o, parts[i].name))
 			each_scene(o, &count, &parts[i]);
-	if (is_chosen(o, "record"))
+	if (is_chosen(o, "record")) {
 		figures_control(o->folder) ? count.passed++ : count.failed++;
+		names_control(o->folder) ? count.passed++ : count.failed++;
+	}
 	if (o->full && !o->part && !o->only)
 		print_for_docs(parts, part_count);
 	if (o->full && is_chosen(o, "compare"))

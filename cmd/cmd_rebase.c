@@ -132,13 +132,14 @@ static int print_json(const struct command_line *line, const struct qc_rebase *r
 static void print_text(const struct command_line *line, const struct qc_rebase *r,
 		       const struct outcome *o)
 {
-	const char *verb = line->common.dry_run ? "would be" : "is";
+	bool dry_run = line->common.dry_run;
 
 	printf("%s: ", line->argument[0]);
 	if (r->name)
-		printf("backing file %s '%s' (%s)", verb, r->name, r->format);
+		printf("backing file %s '%s' (%s)", dry_run ? "would be" : "is", r->name,
+		       r->format);
 	else
-		printf("%s without a backing file", verb);
+		fputs(dry_run ? "would stand alone" : "stands alone", stdout);
 	if (!r->unsafe)
 		printf("; %s copied in, %s as zeroes", emit_size(o->rebase.copied_bytes).text,
 		       emit_size(o->rebase.zeroed_bytes).text);

@@ -269,6 +269,10 @@ stops_at() { # SIGNAL SECONDS
 	prints "disk.qcow2: backing file is './old.raw' (raw); 0 B copied in, 0 B as zeroes"
 	succeeds rebase -u -b new.raw -F raw disk.qcow2
 	prints "disk.qcow2: backing file is 'new.raw' (raw)"
+	succeeds rebase -n -u -b "" disk.qcow2
+	prints "disk.qcow2: would stand alone"
+	succeeds rebase -u -b "" disk.qcow2
+	prints "disk.qcow2: stands alone"
 	succeeds rebase -q -b "" disk.qcow2
 	prints ""
 }

@@ -74,9 +74,36 @@ _qcowtool_names() {
 	done < <(_qcowtool_snapshots "${COMP_WORDS[0]/#\~/$HOME}" "$(_qcowtool_image)")
 }
 
+_qcowtool_values_of() { # KEY
+	case $1 in
+	compat) echo 1.1 v3 0.10 v2 ;;
+	cluster_size) echo 512 4k 16k 64k 256k 1M 2M ;;
+	refcount_bits) echo 1 2 4 8 16 32 64 ;;
+	compression_type) echo zlib zstd ;;
+	extended_l2 | lazy_refcounts | data_file_raw) echo on off ;;
+	preallocation) echo off metadata falloc full ;;
+	esac
+}
+
+# The key before the = that the cursor is behind, if it is behind one.
+_qcowtool_key() {
+	local i=$((COMP_CWORD - 1))
+	[[ ${COMP_WORDS[COMP_CWORD]} != = ]] || i=$COMP_CWORD
+	[[ $cur == *,* || ${COMP_WORDS[i]} != = ]] || echo "${COMP_WORDS[i - 1]##*,}"
+}
+
 _qcowtool_keys() {
-	local key=${cur##*,} name
+	local key=${cur##*,} name of values
 	local before=${cur%"$key"}
+	of=$(_qcowtool_key)
+	values=$(_qcowtool_values_of "$of")
+	if [[ $of == data_file ]]; then
+		_qcowtool_files
+		return
+	elif [[ $values ]]; then
+		_qcowtool_words "$values"
+		return
+	fi
 	for name in compat cluster_size refcount_bits compression_type extended_l2 lazy_refcounts \
 		preallocation data_file data_file_raw; do
 		[[ $name != "$key"* ]] || COMPREPLY+=("$before$name=")

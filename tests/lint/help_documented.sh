@@ -115,7 +115,7 @@ keys_of_manual() { # ".It Cm compat"
 }
 
 keys_of_bash() {
-	bash -c '. completion/qcowtool.bash; compopt() { :; }; cur=; _qcowtool_keys; printf "%s\n" "${COMPREPLY[@]%=}"'
+	bash -c '. completion/qcowtool.bash; compopt() { :; }; cur=; COMP_WORDS=("" ""); COMP_CWORD=1; _qcowtool_keys; printf "%s\n" "${COMPREPLY[@]%=}"'
 }
 
 keys_of_zsh() {

@@ -39,6 +39,10 @@ same_lines() { # ACTUAL EXPECTED
 	same_lines "$(offers_of_bash qcowtool info --output = j)" "json"
 	same_lines "$(offers_of_bash qcowtool info --output =)" $'human\njson'
 	same_lines "$(offers_of_bash qcowtool create -o compat = v3,clu)" "v3,cluster_size="
+	same_lines "$(offers_of_bash qcowtool create -o compat = v3,compression_type = '')" $'zlib\nzstd'
+	same_lines "$(offers_of_bash qcowtool create --options = preallocation =)" $'off\nmetadata\nfalloc\nfull'
+	same_lines "$(offers_of_bash qcowtool create -o data_file = d)" "disk.qcow2"
+	same_lines "$(offers_of_bash qcowtool create --options = pre)" "preallocation="
 	same_lines "$(offers_of_bash qcowtool check d)" "disk.qcow2"
 	same_lines "$(offers_of_bash qcowtool snapshot-cow re)" "rename"
 	same_lines "$(offers_of_bash qcowtool snapshot-cow -q apply d)" "disk.qcow2"

@@ -115,6 +115,7 @@ run_s390x() { # [TEST...]
 	[[ $1 != cli ]] || set -- tests/cli
 	if [[ $1 == same ]]; then
 		./dev build
+		ninja -C build/plain tests/interrupted
 		bash tests/support/same_images.sh "$folder/same" build/plain/cmd/qcowtool "$runner"
 	elif [[ -e $1 ]]; then
 		QCOWTOOL=$runner ./dev test "$@"

@@ -228,9 +228,11 @@ int driver_main(const struct driver *driver, int argc, char **argv)
 {
 	static struct run run;
 
+#ifdef M_MMAP_THRESHOLD
 	/* The same large buffers come and go with each look: they need not come as new pages. */
 	mallopt(M_MMAP_THRESHOLD, 64 << 20);
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
 	run.driver = driver;
 	run.start = time(NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);

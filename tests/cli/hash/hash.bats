@@ -152,14 +152,13 @@ documented_hash() { # FILE
 
 @test "-U reads what a virtual machine holds, without it the image is refused" {
 	succeeds create -q a.qcow2 1M
-	qemu-io -f qcow2 -c 'write 0 1k' -c 'sleep 3000' a.qcow2 >/dev/null &
-	pid=$!
-	for _ in {1..100}; do
-		"$QCOWTOOL" hash -q a.qcow2 2>/dev/null || break
-		sleep 0.02
-	done
+	mkfifo commands
+	qemu-io -f qcow2 a.qcow2 <commands >said 3>&- &
+	exec 4>commands # it goes on until this is closed
+	echo 'write 0 1k' >&4
+	timeout 60 sh -c 'until grep -q wrote said; do sleep 0.05; done'
 	fails 1 hash a.qcow2
 	succeeds hash -U a.qcow2
-	kill "$pid"
-	wait "$pid" || true
+	exec 4>&-
+	wait "$!"
 }

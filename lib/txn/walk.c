@@ -52,6 +52,22 @@ static int fail_entry(const struct qc_walk_sink *sink, const char *what, uint64_
 
 /* --- L2 tables --- */
 
+/* Where the bits of the offset say, aligned or not. */
+static int take_faulty_l2_entry(const struct qc_geometry *g, uint64_t word,
+				const struct qc_walk_sink *sink, struct qc_err *err)
+{
+	struct qc_host host = qc_host(word & QC_L2_OFFSET_MASK);
+	uint64_t bytes = g->cluster_bytes, first;
+
+	if (word & QC_L2_COMPRESSED)
+		qc_compressed_decode(g, word & ~QC_L2_COPIED, &host, &bytes);
+	else if (qc_host_is_none(host))
+		return 0;
+	first = qc_host_cluster(g, host);
+	return sink->take(sink->context, first,
+			  qc_host_cluster(g, qc_host(host.byte + bytes - 1)) - first + 1, err);
+}
+
 static int take_odd_l2_entry(const struct qc_geometry *g, struct qc_l2_words words, uint64_t where,
 			     const struct qc_walk_sink *sink, struct qc_err *err)
 {
@@ -59,7 +75,8 @@ static int take_odd_l2_entry(const struct qc_geometry *g, struct qc_l2_words wor
 	uint64_t first, count = 1;
 
 	if (qc_l2_decode(g, words, &entry) != QC_L2_FAULT_NONE)
-		return fail_entry(sink, "L2 entry", words.entry, where, err);
+		return sink->tolerant ? take_faulty_l2_entry(g, words.entry, sink, err)
+				      : fail_entry(sink, "L2 entry", words.entry, where, err);
 	if (qc_host_is_none(entry.host))
 		return 0;
 	first = qc_host_cluster(g, entry.host);
@@ -199,9 +216,11 @@ static int visit_l1(struct walk *w, uint64_t word, uint64_t where, struct qc_err
 {
 	struct qc_host table = qc_l1_table_of(word);
 
-	if ((word & QC_L1_RESERVED) != 0 || qc_in_cluster(&w->image->geometry, table.byte) != 0)
-		return fail_entry(w->sink, "L1 entry", word, where, err);
-	return qc_host_is_none(table) ? 0 : add_table(w, table.byte, err);
+	if ((word & QC_L1_RESERVED) == 0 && qc_in_cluster(&w->image->geometry, table.byte) == 0)
+		return qc_host_is_none(table) ? 0 : add_table(w, table.byte, err);
+	/* Even a table on the header, as the check and QEMU have it. */
+	return w->sink->tolerant ? add_table(w, table.byte, err)
+				 : fail_entry(w->sink, "L1 entry", word, where, err);
 }
 
 static int visit_refcount(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err)

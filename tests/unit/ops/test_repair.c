@@ -166,6 +166,36 @@ static void beside_what_cannot_be_repaired_nothing_is_given_up(void **state)
 	lab_clear(&lab);
 }
 
+/* A guest can still read them, though there is no count that says so. */
+static void clusters_that_broken_entries_lead_to_are_not_written_over(void **state)
+{
+	static const uint64_t wrong[] = {1, 2, 512}; /* of L1, of L2, unaligned L2 */
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct lab lab = lab_damaged(false);
+		const struct repaired *repaired;
+		uint64_t at;
+
+		builder_poke64(lab.b, builder_header_field(refcount_table_offset),
+			       UINT64_C(1) << 32);
+		for (uint64_t n = 0; n < 5 && i > 0; n++) {
+			at = builder_l2_entry_at(lab.b, n);
+			builder_poke64(lab.b, at, builder_peek64(lab.b, at) + wrong[i]);
+		}
+		at = builder_l1_entry_at(lab.b, 0);
+		builder_poke64(lab.b, at, builder_peek64(lab.b, at) + (i == 0 ? wrong[i] : 0));
+		repaired = lab_repair(&lab, &repair_all);
+		assert_true(repaired->report.changed);
+		assert_true(repaired->report.after.corruptions > 0);
+		for (uint64_t n = 0; n < 5; n++) {
+			at = builder_host_of(lab.b, n) & ~UINT64_C(0xffff);
+			assert_memory_equal(repaired->bytes + at, lab.bytes + at, 65536);
+		}
+		lab_clear(&lab);
+	}
+}
+
 static void a_sound_image_stays_as_it_is(void **state)
 {
 	struct lab lab = {.b = builder_new(NULL), .repaired.bytes = test_malloc(1)};
@@ -385,6 +415,7 @@ int main(void)
 		cmocka_unit_test(a_dry_run_says_the_same_and_changes_no_byte),
 		cmocka_unit_test(leaks_alone_are_repaired_if_that_is_what_was_asked_for),
 		cmocka_unit_test(beside_what_cannot_be_repaired_nothing_is_given_up),
+		cmocka_unit_test(clusters_that_broken_entries_lead_to_are_not_written_over),
 		cmocka_unit_test(a_sound_image_stays_as_it_is),
 		cmocka_unit_test(an_unaligned_cluster_without_data_is_given_up),
 		cmocka_unit_test(a_repair_of_leaks_leaves_it_as_it_is),

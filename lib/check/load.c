@@ -174,8 +174,8 @@ static int load_bitmaps(struct qc_check *check, struct qc_err *err)
 	directory = calloc(1, (size_t)bytes);
 	if (!directory)
 		return qc_fail_memory(err);
-	r = qc_file_read(check->file, check->extensions.bitmap_directory.byte, directory,
-			 (size_t)bytes, err);
+	r = qc_file_read_sparse(check->file, check->extensions.bitmap_directory.byte, directory,
+				(size_t)bytes, err);
 	if (r < 0)
 		return r;
 	r = qc_bitmaps_decode(directory, (size_t)bytes, check->extensions.bitmaps, &sink,

@@ -166,14 +166,15 @@ int qc_image_load_l1(struct qc_image *image, struct qc_host table, uint64_t entr
 		return qc_fail(err, QC_E_FORMAT, "L1 table at %#" PRIx64 " is out of place",
 			       table.byte);
 	bytes = (size_t)entries * sizeof(uint64_t);
-	words = malloc(bytes > 0 ? bytes : 1);
+	words = calloc(1, bytes > 0 ? bytes : 1);
 	if (words == NULL)
 		return qc_fail_memory(err);
-	rc = qc_file_read(image->file, table.byte, words, bytes, err);
+	rc = qc_file_read_sparse(image->file, table.byte, words, bytes, err);
 	if (rc < 0)
 		return qc_err_context(err, "L1 table");
 	for (uint64_t i = 0; i < entries; i++)
-		words[i] = qc_load_be64(&words[i]);
+		if (words[i] != 0) /* what is not touched is not in memory */
+			words[i] = qc_load_be64(&words[i]);
 	*ret = qc_steal(&words);
 	return 0;
 }
@@ -274,10 +275,11 @@ static int decode_bitmap_directory(struct opening *o, struct qc_err *err)
 		return qc_fail(err, QC_E_FORMAT, "bitmap directory at %#" PRIx64 " is out of place",
 			       extensions->bitmap_directory.byte);
 	length = (size_t)extensions->bitmap_directory_bytes;
-	bytes = malloc(length > 0 ? length : 1);
+	bytes = calloc(1, length > 0 ? length : 1);
 	if (bytes == NULL)
 		return qc_fail_memory(err);
-	rc = qc_file_read(image->file, extensions->bitmap_directory.byte, bytes, length, err);
+	rc = qc_file_read_sparse(image->file, extensions->bitmap_directory.byte, bytes, length,
+				 err);
 	if (rc < 0)
 		return rc;
 	return qc_bitmaps_decode(bytes, length, extensions->bitmaps, o->findings, &image->bitmaps,

@@ -13,6 +13,8 @@
 
 #include "base/checked.h"
 
+#define WORTH_ASKING_BYTES ((size_t)64 << 10)
+
 static int check_range(uint64_t offset, uint64_t length, const char *what, struct qc_err *err)
 {
 	if (qc_range_fits(offset, length, INT64_MAX))
@@ -43,6 +45,26 @@ int qc_file_read(struct qc_file *file, uint64_t offset, void *buffer, size_t len
 		return -(int)err->code;
 	if (inside < length)
 		memset((uint8_t *)buffer + inside, 0, length - inside);
+	return 0;
+}
+
+int qc_file_read_sparse(struct qc_file *file, uint64_t offset, void *zeroes, size_t length,
+			struct qc_err *err)
+{
+	uint8_t *at = zeroes;
+	uint64_t now;
+	bool data;
+	int status;
+
+	/* To ask costs as much as to read a little. */
+	if (length <= WORTH_ASKING_BYTES)
+		return qc_file_read(file, offset, zeroes, length, err);
+	for (; length > 0; length -= (size_t)now, offset += now, at += now) {
+		if ((status = qc_file_extent(file, offset, length, &data, &now, err)) < 0)
+			return status;
+		if (data && (status = qc_file_read(file, offset, at, (size_t)now, err)) < 0)
+			return status;
+	}
 	return 0;
 }
 

@@ -55,6 +55,13 @@ struct qc_file {
 int qc_file_read(struct qc_file *file, uint64_t offset, void *buffer, size_t length,
 		 struct qc_err *err);
 
+/*
+ * Reads into a buffer of zeroes, of which nothing is touched where the file has a large hole: so a table
+ * costs no more memory than it holds bytes, whatever length it claims.
+ */
+int qc_file_read_sparse(struct qc_file *file, uint64_t offset, void *zeroes, size_t length,
+			struct qc_err *err);
+
 /* Writes length bytes at offset, beyond the end too (a gap reads as zeroes). */
 int qc_file_write(struct qc_file *file, uint64_t offset, const void *buffer, size_t length,
 		  struct qc_err *err);

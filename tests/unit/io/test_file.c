@@ -35,6 +35,28 @@ static void what_lies_past_the_end_is_zero(void **state)
 	qc_file_close(file);
 }
 
+static void a_sparse_read_touches_nothing_past_the_end(void **state)
+{
+	size_t length = 8 << 20, data = 3 << 20;
+	uint8_t *got = test_malloc(length);
+	struct qc_file *file;
+	struct qc_err err;
+
+	(void)state;
+	assert_int_equal(qc_file_mem_open("abc", 3, &file, &err), 0);
+	assert_int_equal(qc_file_resize(file, 5 << 20, &err), 0);
+	assert_int_equal(qc_file_write(file, data, "def", 3, &err), 0);
+	memset(got, 0xee, length);
+	assert_int_equal(qc_file_read_sparse(file, 1, got, length, &err), 0);
+	assert_memory_equal(got, "bc\0", 3);
+	assert_memory_equal(got + data - 1, "def\0", 4);
+	assert_int_equal(got[length - 1], 0xee);
+	assert_int_equal(qc_file_read_sparse(file, data, got, 4, &err), 0);
+	assert_memory_equal(got, "def\0", 4);
+	qc_file_close(file);
+	test_free(got);
+}
+
 static void ranges_that_no_file_can_hold_are_errors(void **state)
 {
 	static const uint64_t offsets[] = {INT64_MAX, UINT64_C(1) << 63, UINT64_MAX - 1,
@@ -124,6 +146,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_lies_past_the_end_is_zero),
+		cmocka_unit_test(a_sparse_read_touches_nothing_past_the_end),
 		cmocka_unit_test(ranges_that_no_file_can_hold_are_errors),
 		cmocka_unit_test(a_file_for_reading_does_not_change),
 		cmocka_unit_test(a_device_does_not_change_its_length),

@@ -2,6 +2,8 @@
 /* Puts the question of hostile.h to each case; one test of cmocka for each, under its name. */
 #pragma once
 
+#include <errno.h>
+
 #include "unit/hostile/hostile.h"
 
 #define SNAPSHOTS_READ 4 /* of each image */
@@ -147,18 +149,28 @@ static inline void hostile_write(struct qc_file *file, const uint8_t *bytes, siz
 		fail_msg("%s", why);
 }
 
-static inline void hostile_ask(const struct hostile *c, struct answers *ret)
+/* The bytes belong to the builder, which is the caller's to free. */
+static inline struct builder *hostile_make(const struct hostile *c, uint8_t **ret_bytes,
+					   size_t *ret_length)
 {
 	struct builder *b = hostile_base(c->with);
+
+	builder_finish(b, ret_bytes, ret_length);
+	for (size_t i = 0; i < EDITS_MAX && c->edits[i].place != PLACE_NONE; i++)
+		hostile_edit(b, &c->edits[i], *ret_bytes, *ret_length);
+	return b;
+}
+
+static inline void hostile_ask(const struct hostile *c, struct answers *ret)
+{
 	struct qc_file *file;
 	struct qc_err err;
+	struct builder *b;
 	uint8_t *bytes;
 	size_t length;
 
 	memset(ret, 0, sizeof(*ret));
-	builder_finish(b, &bytes, &length);
-	for (size_t i = 0; i < EDITS_MAX && c->edits[i].place != PLACE_NONE; i++)
-		hostile_edit(b, &c->edits[i], bytes, length);
+	b = hostile_make(c, &bytes, &length);
 	assert_int_equal(qc_file_mem_open(bytes, length, &file, &err), 0);
 	hostile_open(file, ret);
 	hostile_check(file, ret);
@@ -188,11 +200,36 @@ static inline void hostile_test(void **state)
 	hostile_expect("write", c->write, answers.write);
 }
 
+/* For tests/cli/hostile, which asks the program: each image under the name of its case. */
+static inline int hostile_save(const struct hostile *cases, size_t count, const char *folder)
+{
+	char path[4096];
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t *bytes;
+		size_t length;
+		struct builder *b = hostile_make(&cases[i], &bytes, &length);
+		int used = snprintf(path, sizeof(path), "%s/%s: ", folder,
+				    program_invocation_short_name);
+
+		snprintf(path + used, sizeof(path) - (size_t)used, "%s", cases[i].name);
+		for (char *c = path + used; *c != '\0'; c++)
+			if (*c == '/')
+				*c = '_';
+		builder_write_file(b, path);
+		builder_free(b);
+	}
+	return 0;
+}
+
 static inline int hostile_main(const struct hostile *cases, size_t count)
 {
-	struct CMUnitTest *tests = test_calloc(count, sizeof(*tests));
+	struct CMUnitTest *tests;
 	int failed;
 
+	if (getenv("HOSTILE_FOLDER"))
+		return hostile_save(cases, count, getenv("HOSTILE_FOLDER"));
+	tests = test_calloc(count, sizeof(*tests));
 	for (size_t i = 0; i < count; i++)
 		tests[i] = (struct CMUnitTest){.name = cases[i].name,
 					       .test_func = hostile_test,

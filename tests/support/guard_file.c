@@ -66,14 +66,14 @@ static int allow_in_image(struct guard *g, const char *what, uint64_t offset, ui
 
 /*
  * What is cut off. Broken images refer to what lies behind their end, and a journal that was there for a
- * while has to go all the same.
+ * while has to go all the same. What they count there, too, is theirs only once something was committed.
  */
 static int allow_cut(struct guard *g, uint64_t from, uint64_t to, struct qc_err *err)
 {
 	uint64_t middle = qc_max(from, qc_min(to, g->bytes_at_first));
 	int status = allow_in_image(g, "cut", from, middle - from, err);
 
-	if (status == 0 && guard_live_counts(live_of(g), middle, to - middle))
+	if (status == 0 && g->flips > 0 && guard_live_counts(live_of(g), middle, to - middle))
 		return violate(g, "cut", middle, to - middle, "that the committed state uses", err);
 	return status;
 }

@@ -152,15 +152,15 @@ static int check_file(struct check_command *command, struct qc_err *err)
 	};
 	const struct qc_finding_sink sink = {take_finding, command};
 	struct qc_file *file;
-	int r;
+	int rc;
 
-	r = qc_file_posix_open(command->line->argument[0], &how, &file, err);
-	if (r < 0)
+	rc = qc_file_posix_open(command->line->argument[0], &how, &file, err);
+	if (rc < 0)
 		return common_options_offer_share(err);
 	lock_down(&command->line->common);
-	r = qc_check_run(file, &options, &sink, &command->result, err);
+	rc = qc_check_run(file, &options, &sink, &command->result, err);
 	qc_file_close(file);
-	return r;
+	return rc;
 }
 
 /* --- repair --- */
@@ -223,10 +223,10 @@ static int repair_file(struct check_command *command, struct qc_err *err)
 	const struct qc_finding_sink before = {take_finding, command};
 	const struct qc_finding_sink after = {take_repaired, command};
 	struct qc_repair_report report;
-	int r = qc_repair(command->line->argument[0], &options, &before, &after, &report, err);
+	int rc = qc_repair(command->line->argument[0], &options, &before, &after, &report, err);
 
-	if (r < 0)
-		return r;
+	if (rc < 0)
+		return rc;
 	if (report.changed && !command->second_check)
 		mark_all_repaired(command);
 	command->result = report.after;

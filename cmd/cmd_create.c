@@ -88,9 +88,9 @@ static void announce(const char *path, const struct create_options *o)
 	       how->compression == QC_COMPRESSION_ZSTD ? "zstd" : "zlib", how->disk_bytes);
 	if (o->compat[0] != '\0')
 		printf(" compat=%s", o->compat);
-	if (how->backing_name != NULL)
+	if (how->backing_name)
 		printf(" backing_file=%s backing_fmt=%s", how->backing_name, how->backing_format);
-	if (how->data_file_name != NULL)
+	if (how->data_file_name)
 		printf(" data_file=%s", how->data_file_name);
 	if (how->data_file_raw)
 		printf(" data_file_raw=on");
@@ -116,9 +116,9 @@ static int open_backing(const struct qc_create *how, const char *image_path, str
 	struct qc_image image = {.backing_name = name};
 	struct qc_file no_file = {0};
 
-	if (name == NULL)
+	if (!name)
 		return qc_fail_memory(err);
-	image.file = old != NULL ? old : &no_file;
+	image.file = old ? old : &no_file;
 	snprintf(image.extensions.backing_format, sizeof(image.extensions.backing_format), "%s",
 		 how->backing_format);
 	return qc_chain_open_backing(&image, image_path, &open, ret, err);
@@ -130,7 +130,7 @@ static int use_backing(struct qc_create *how, bool has_size, const char *image_p
 	struct qc_layer *backing = NULL;
 	int rc;
 
-	if (how->backing_name == NULL)
+	if (!how->backing_name)
 		return 0;
 	rc = open_backing(how, image_path, old, common, &backing, err);
 	if (rc < 0)
@@ -160,7 +160,7 @@ static int create_data(const struct qc_create *how, const char *image_target, bo
 	bool exists;
 	int rc;
 
-	if (how->data_file_name == NULL)
+	if (!how->data_file_name)
 		return 0;
 	rc = qc_reference_resolve("", how->data_file_name, &path, err);
 	if (rc == 0)
@@ -190,10 +190,10 @@ static int write_files(const struct qc_create *how, const char *path, bool repla
 		rc = qc_create_write(how, file, err);
 	}
 	(void)interrupt_catch(); /* from here on it is too late to say that nothing was made */
-	if (rc == 0 && data != NULL && (rc = qc_file_sync(file, QC_SYNC_FULL, err)) == 0)
+	if (rc == 0 && data && (rc = qc_file_sync(file, QC_SYNC_FULL, err)) == 0)
 		rc = qc_file_posix_publish(data, data_target, false, err);
 	if (rc == 0 && (rc = qc_file_posix_publish(file, path, replace, err)) < 0
-	    && rc != -QC_E_OUTCOME_UNKNOWN && data != NULL)
+	    && rc != -QC_E_OUTCOME_UNKNOWN && data)
 		qc_file_posix_unpublish(data, data_target);
 	qc_file_close(data);
 	return rc;
@@ -232,7 +232,7 @@ static int create(struct create_line *c, const struct command_line *line, struct
 	if (rc == 0 && exists)
 		rc = hold_old(target, &old, err);
 	if (rc == 0)
-		rc = use_backing(&c->options.how, line->argument[1] != NULL, line->argument[0], old,
+		rc = use_backing(&c->options.how, line->argument[1], line->argument[0], old,
 				 &line->common, err);
 	if (rc == 0)
 		rc = write_image(&c->options.how, target, c->force, &line->common, err);
@@ -246,13 +246,13 @@ static int settle_arguments(struct create_line *c, const struct command_line *li
 {
 	struct qc_create *how = &c->options.how;
 
-	if (how->backing_name != NULL && how->backing_format == NULL)
+	if (how->backing_name && !how->backing_format)
 		return qc_fail(err, QC_E_ARGUMENT, "-b needs the backing file's format, -F");
-	if (how->backing_name == NULL && how->backing_format != NULL)
+	if (!how->backing_name && how->backing_format)
 		return qc_fail(err, QC_E_ARGUMENT, "-F without a backing file, -b");
-	if (how->backing_name == NULL && line->argument[1] == NULL)
+	if (!how->backing_name && !line->argument[1])
 		return qc_fail(err, QC_E_ARGUMENT, "the image needs a SIZE");
-	if (line->argument[1] != NULL && size_parse(line->argument[1], &how->disk_bytes, err) < 0)
+	if (line->argument[1] && size_parse(line->argument[1], &how->disk_bytes, err) < 0)
 		return qc_err_context(err, "SIZE");
 	if (how->disk_bytes > QC_DISK_BYTES_MAX - QC_SECTOR_BYTES)
 		return qc_fail(err, QC_E_ARGUMENT, "SIZE is too large");

@@ -52,10 +52,10 @@ static int open_alone(const char *path, const struct qc_chain_open *how,
 	struct qc_layer *layer = calloc(1, sizeof(*layer));
 	int rc;
 
-	if (layer == NULL)
+	if (!layer)
 		return qc_fail_memory(err);
 	layer->path = strdup(path);
-	rc = layer->path != NULL ? 0 : qc_fail_memory(err);
+	rc = layer->path ? 0 : qc_fail_memory(err);
 	if (rc == 0)
 		rc = qc_file_posix_open(path, &how->file, &layer->file, err);
 	if (rc == 0) {
@@ -77,7 +77,7 @@ static int collect(const struct qc_layer *top, json_t **ret, struct qc_err *err)
 	json_t *value;
 	int rc;
 
-	for (const struct qc_layer *layer = top; layer != NULL; layer = layer->backing) {
+	for (const struct qc_layer *layer = top; layer; layer = layer->backing) {
 		rc = info_value(layer, &value, err);
 		if (rc < 0) {
 			json_decref(list);

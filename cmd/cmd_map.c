@@ -106,7 +106,7 @@ static int print_human(const struct printer *p, uint64_t start, const struct qc_
 			       "lines have no place for; --output=json shows them");
 	if (e->data && !e->zero)
 		printf("%#-16" PRIx64 "%#-16" PRIx64 "%#-16" PRIx64 "%s\n", start, e->bytes,
-		       e->host.byte, qc_layer_data_name(e->layer != NULL ? e->layer : p->top));
+		       e->host.byte, qc_layer_data_name(e->layer ? e->layer : p->top));
 	return 0;
 }
 
@@ -162,29 +162,29 @@ static int map(const struct printer *p, const struct qc_view *view, uint64_t sta
 static int show(const struct printer *p, const struct qc_view *view, uint64_t start, uint64_t end,
 		const struct map_bar *bar, struct qc_err *err)
 {
-	int r = map(p, view, start, end, err);
+	int rc = map(p, view, start, end, err);
 	struct qc_err second;
 
 	if (p->json || p->quiet)
-		return r;
-	if (r == 0)
+		return rc;
+	if (rc == 0)
 		return map_bar_print(bar, view, start, end, err);
 	map_bar_print(bar, view, start, end, &second);
-	return r;
+	return rc;
 }
 
 static int make_picture(const struct map_options *o, const struct command_line *line)
 {
 	struct progress progress;
 	struct qc_err err;
-	int r;
+	int rc;
 
-	if (o->parted || o->snapshot != NULL || line->common.output == OUTPUT_JSON)
+	if (o->parted || o->snapshot || line->common.output == OUTPUT_JSON)
 		return command_usage(line->name, "--svg shows the whole file, and as SVG");
 	progress_init(&progress, line, line->argument[0]);
-	r = map_svg(line->argument[0], o->svg, &line->common, &progress.base, &err);
+	rc = map_svg(line->argument[0], o->svg, &line->common, &progress.base, &err);
 	progress_end(&progress);
-	if (r < 0)
+	if (rc < 0)
 		return command_fail(line->name, line->argument[0], &err);
 	return EXIT_DONE;
 }
@@ -202,7 +202,7 @@ int cmd_map(int argc, char **argv)
 
 	if (!command_line_parse(&syntax, argc, argv, &o, &line))
 		return line.status;
-	if (o.svg != NULL)
+	if (o.svg)
 		return make_picture(&o, &line);
 	printer = (struct printer){
 		.json = line.common.output == OUTPUT_JSON,

@@ -137,7 +137,7 @@ static int read_view(const struct opened_view *opened, struct read_options *o,
 	if (rc < 0)
 		return rc;
 	copy.length = o->length;
-	if (o->output_file == NULL) {
+	if (!o->output_file) {
 		lock_down(common);
 		if (isatty(STDOUT_FILENO)) /* one terminal is not for both */
 			copy.progress = NULL;
@@ -158,7 +158,7 @@ int cmd_read(int argc, char **argv)
 
 	if (!command_line_parse(&syntax, argc, argv, &o, &line))
 		return line.status;
-	if (o.hex && o.output_file != NULL)
+	if (o.hex && o.output_file)
 		return command_usage(line.name, "--hex goes to stdout, not to a file");
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, false, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);

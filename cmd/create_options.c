@@ -128,7 +128,7 @@ static int take_data_file(struct create_options *options, const char *value, str
 		return qc_fail(err, QC_E_ARGUMENT, "the data file's name is empty");
 	free(options->data_file);
 	options->data_file = strdup(value);
-	if (options->data_file == NULL)
+	if (!options->data_file)
 		return qc_fail_memory(err);
 	options->how.data_file_name = options->data_file;
 	return 0;
@@ -172,7 +172,7 @@ static int take_one(struct create_options *options, const char *key, const char 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (strcmp(key, keys[i].name) != 0)
 			continue;
-		if (value == NULL)
+		if (!value)
 			return qc_fail(err, QC_E_ARGUMENT, "'%s' has no value", key);
 		if (keys[i].take(options, value, err) < 0)
 			return qc_err_context(err, "%s", key);
@@ -188,11 +188,11 @@ int create_options_take(struct create_options *options, const char *list, struct
 	char *item, *value;
 	int rc;
 
-	if (copy == NULL)
+	if (!copy)
 		return qc_fail_memory(err);
 	while ((item = strsep(&rest, ",")) != NULL) {
 		value = strchr(item, '=');
-		if (value != NULL)
+		if (value)
 			*value++ = '\0';
 		rc = take_one(options, item, value, err);
 		if (rc < 0)

@@ -27,7 +27,7 @@ static const char *text_of(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
-	return text != NULL ? text : "";
+	return text ? text : "";
 }
 
 static uint64_t number_of(const json_t *object, const char *key)
@@ -174,7 +174,7 @@ void info_print(const json_t *info)
 		print_backing(info);
 	if (json_object_get(info, "snapshots") != NULL)
 		info_print_snapshots(json_object_get(info, "snapshots"));
-	if (specific != NULL) {
+	if (specific) {
 		puts("Format specific information:");
 		print_value(json_object_get(specific, "data"), 1);
 	}

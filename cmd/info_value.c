@@ -62,7 +62,7 @@ static void add_version_3(const struct qc_image *image, json_t *data)
 	const struct qc_header *header = &image->header;
 	bool external = image->geometry.external_data;
 
-	if (image->data_file_name != NULL)
+	if (image->data_file_name)
 		json_object_set_new(data, "data-file", emit_text(image->data_file_name));
 	if (external)
 		json_object_set_new(data, "data-file-raw",
@@ -95,7 +95,7 @@ static int specific_value(const struct qc_image *image, json_t **ret, struct qc_
 		json_object_set_new(data, "bitmaps", bitmaps_value(&image->bitmaps));
 	json_object_set_new(data, "refcount-bits",
 			    emit_number(UINT64_C(1) << header->refcount_order));
-	if (encrypt != NULL)
+	if (encrypt)
 		json_object_set_new(data, "encrypt", encrypt);
 	if (header->version >= 3)
 		add_version_3(image, data);
@@ -125,7 +125,7 @@ static int add_image(const struct qc_layer *layer, json_t *info, struct qc_err *
 	if (image->header.crypt_method != QC_CRYPT_NONE)
 		json_object_set_new(info, "encrypted", json_true());
 	json_object_set_new(info, "cluster-size", emit_number(image->geometry.cluster_bytes));
-	if (image->backing_name != NULL) {
+	if (image->backing_name) {
 		json_object_set_new(info, "backing-filename", emit_text(image->backing_name));
 		json_object_set_new(info, "full-backing-filename", full_backing_name(layer));
 		if (image->extensions.backing_format[0] != '\0')
@@ -149,12 +149,12 @@ int info_value(const struct qc_layer *layer, json_t **ret, struct qc_err *err)
 	int rc;
 
 	info = json_pack("{s:o,s:s,s:o,s:b}", "filename", emit_text(layer->path), "format",
-			 image != NULL ? "qcow2" : "raw", "virtual-size",
-			 emit_number(virtual_bytes(layer)), "dirty-flag",
-			 image != NULL && (image->header.incompatible & QC_INCOMPAT_DIRTY) != 0);
+			 image ? "qcow2" : "raw", "virtual-size", emit_number(virtual_bytes(layer)),
+			 "dirty-flag",
+			 image && (image->header.incompatible & QC_INCOMPAT_DIRTY) != 0);
 	if (qc_file_posix_occupied(layer->file, &occupied))
 		json_object_set_new(info, "actual-size", emit_number(occupied));
-	if (image != NULL) {
+	if (image) {
 		rc = add_image(layer, info, err);
 		if (rc < 0) {
 			json_decref(info);

@@ -92,10 +92,10 @@ static int look(const struct qc_view *view, uint64_t start, uint64_t end, unsign
 	uint64_t part;
 
 	for (uint64_t at = start; at < end; at += e.bytes) {
-		int r = qc_chain_map(view, qc_guest(at), end - at, &e, err);
+		int rc = qc_chain_map(view, qc_guest(at), end - at, &e, err);
 
-		if (r < 0)
-			return r;
+		if (rc < 0)
+			return rc;
 		total->bytes[kind_of(&e)] += e.bytes;
 		for (uint64_t from = at; from < at + e.bytes; from += part) {
 			while (start + column_end(end - start, columns, column) <= from)
@@ -179,13 +179,13 @@ int map_bar_print(const struct map_bar *bar, const struct qc_view *view, uint64_
 		  uint64_t end, struct qc_err *err)
 {
 	struct tally cells[COLUMNS_MOST] = {0}, total = {0};
-	int r;
+	int rc;
 
 	if (bar->columns == 0 || start >= end)
 		return 0;
-	r = look(view, start, end, bar->columns, cells, &total, err);
-	if (r < 0)
-		return r;
+	rc = look(view, start, end, bar->columns, cells, &total, err);
+	if (rc < 0)
+		return rc;
 	put_bar(bar, cells);
 	put_legend(bar, &total);
 	return 0;

@@ -19,15 +19,15 @@ static int require_picture(const char *path, struct qc_err *err)
 	char start[5] = {0};
 	struct qc_file *file;
 	uint64_t bytes;
-	int r = qc_file_posix_open(path, &look, &file, err);
+	int rc = qc_file_posix_open(path, &look, &file, err);
 
-	if (r < 0)
-		return r;
+	if (rc < 0)
+		return rc;
 	bytes = file->bytes;
-	r = qc_file_read(file, 0, start, sizeof(start), err);
+	rc = qc_file_read(file, 0, start, sizeof(start), err);
 	qc_file_close(file);
-	if (r < 0)
-		return r;
+	if (rc < 0)
+		return rc;
 	if (bytes > 0 && memcmp(start, "<svg ", 5) != 0 && memcmp(start, "<?xml", 5) != 0)
 		return qc_fail(err, QC_E_EXISTS, "is no SVG picture, so it is not replaced");
 	return 0;
@@ -36,11 +36,11 @@ static int require_picture(const char *path, struct qc_err *err)
 static int create(const char *path, char **ret_target, struct qc_file **ret, struct qc_err *err)
 {
 	bool exists;
-	int r = new_file_target(path, true, ret_target, &exists, err);
+	int rc = new_file_target(path, true, ret_target, &exists, err);
 
-	if (r == 0 && exists)
-		r = require_picture(*ret_target, err);
-	return r < 0 ? r : qc_file_posix_create(*ret_target, false, ret, err);
+	if (rc == 0 && exists)
+		rc = require_picture(*ret_target, err);
+	return rc < 0 ? rc : qc_file_posix_create(*ret_target, false, ret, err);
 }
 
 /* A picture shows what is wrong, so all is fine that can be looked through. */
@@ -49,10 +49,10 @@ static int survey(struct qc_file *file, struct survey_picture *picture,
 		  struct qc_progress *progress, struct qc_err *err)
 {
 	struct qc_image *image;
-	int r = qc_image_open(file, &qc_findings_unheard, &image, err);
+	int rc = qc_image_open(file, &qc_findings_unheard, &image, err);
 
-	if (r < 0)
-		return r;
+	if (rc < 0)
+		return rc;
 	*ret_geometry = image->geometry;
 	picture->geometry = ret_geometry;
 	picture->disk_bytes = image->header.disk_bytes;
@@ -68,16 +68,16 @@ static int draw(const struct survey_picture *picture, struct qc_file *to, struct
 	bool incomplete;
 	size_t length;
 	FILE *stream = open_memstream(&text, &length);
-	int r;
+	int rc;
 
 	if (!stream)
 		return qc_fail_memory(err);
-	r = survey_svg(picture, stream, err);
+	rc = survey_svg(picture, stream, err);
 	incomplete = ferror(stream) != 0;
 	incomplete |= fclose(stream) != 0;
-	if (incomplete && r == 0)
-		r = qc_fail_memory(err);
-	return r < 0 ? r : qc_file_write(to, 0, text, length, err);
+	if (incomplete && rc == 0)
+		rc = qc_fail_memory(err);
+	return rc < 0 ? rc : qc_file_write(to, 0, text, length, err);
 }
 
 static int make(struct qc_file *file, const char *name, struct qc_file *to,
@@ -86,13 +86,13 @@ static int make(struct qc_file *file, const char *name, struct qc_file *to,
 	struct survey_picture picture = {.name = name};
 	struct qc_geometry geometry;
 	struct qc_survey surveyed;
-	int r = survey(file, &picture, &geometry, &surveyed, progress, err);
+	int rc = survey(file, &picture, &geometry, &surveyed, progress, err);
 
-	if (r < 0)
-		return r;
-	r = draw(&picture, to, err);
+	if (rc < 0)
+		return rc;
+	rc = draw(&picture, to, err);
 	qc_survey_clear(&surveyed);
-	return r;
+	return rc;
 }
 
 int map_svg(const char *path, const char *target, const struct common_options *common,
@@ -103,20 +103,20 @@ int map_svg(const char *path, const char *target, const struct common_options *c
 	};
 	QC_AUTOFREE char *real_target = NULL;
 	struct qc_file *file, *to;
-	int r = qc_file_posix_open(path, &how, &file, err);
+	int rc = qc_file_posix_open(path, &how, &file, err);
 
-	if (r < 0)
+	if (rc < 0)
 		return common_options_offer_share(err);
-	r = create(target, &real_target, &to, err);
-	if (r < 0) {
+	rc = create(target, &real_target, &to, err);
+	if (rc < 0) {
 		qc_file_close(file);
 		return qc_err_context(err, "'%s'", target);
 	}
 	lock_down_but_publish(common, to, NULL);
-	r = make(file, path, to, progress, err);
-	if (r == 0 && qc_file_posix_publish(to, real_target, true, err) < 0)
-		r = qc_err_context(err, "'%s'", target);
+	rc = make(file, path, to, progress, err);
+	if (rc == 0 && qc_file_posix_publish(to, real_target, true, err) < 0)
+		rc = qc_err_context(err, "'%s'", target);
 	qc_file_close(to);
 	qc_file_close(file);
-	return r;
+	return rc;
 }

@@ -25,7 +25,7 @@ int new_file_target(const char *path, bool replace, char **ret_path, bool *ret_e
 	if (exists && !S_ISREG(st.st_mode))
 		return qc_fail(err, QC_E_EXISTS, "is no regular file");
 	target = exists ? realpath(path, NULL) : strdup(path);
-	if (target == NULL)
+	if (!target)
 		return qc_fail_errno(err, errno, "cannot create");
 	*ret_path = target;
 	*ret_exists = exists;

@@ -5,12 +5,12 @@ static int choose_view(struct opened_view *opened, const char *snapshot, struct 
 {
 	const struct qc_snapshot *found;
 
-	if (snapshot == NULL) {
+	if (!snapshot) {
 		qc_view_active(opened->chain, &opened->view);
 		return 0;
 	}
 	found = qc_image_find_snapshot(opened->chain->image, snapshot);
-	if (found == NULL)
+	if (!found)
 		return qc_fail(err, QC_E_NOT_FOUND, "there is no snapshot '%s'", snapshot);
 	return qc_view_snapshot(opened->chain, found, &opened->view, err);
 }

@@ -28,7 +28,7 @@ static int refuse_chain(const struct qc_layer *chain, const char *path, struct q
 		return rc;
 	found = qc_file_posix_identity(file, &target);
 	qc_file_close(file);
-	for (; found && chain != NULL; chain = chain->backing)
+	for (; found && chain; chain = chain->backing)
 		if (is_file(chain->file, &target) || (chain->data && is_file(chain->data, &target)))
 			return qc_fail(err, QC_E_ARGUMENT, "is part of the image being read");
 	return 0;

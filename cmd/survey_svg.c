@@ -143,21 +143,21 @@ static void put_style(FILE *to)
 static int put_head(const struct survey_picture *p, uint32_t height, FILE *to, struct qc_err *err)
 {
 	const struct qc_survey *survey = p->survey;
-	int r;
+	int rc;
 
 	fprintf(to,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
 		"viewBox=\"0 0 %u %u\">\n<title>",
 		WIDTH, height, WIDTH, height);
-	r = put_name(p, to, err);
+	rc = put_name(p, to, err);
 	fputs("</title>\n", to);
 	put_style(to);
 	fprintf(to,
 		"<rect class=\"page\" width=\"%u\" height=\"%u\"/>\n"
 		"<text class=\"name\" x=\"%u\" y=\"44\">",
 		WIDTH, height, MARGIN);
-	if (r == 0)
-		r = put_name(p, to, err);
+	if (rc == 0)
+		rc = put_name(p, to, err);
 	fprintf(to, "</text>\n<text class=\"soft\" x=\"%u\" y=\"68\">a disk of %s", MARGIN,
 		emit_size(p->disk_bytes).text);
 	fprintf(to, " in a file of %s, clusters of %s; ", emit_size(p->file_bytes).text,
@@ -169,7 +169,7 @@ static int put_head(const struct survey_picture *p, uint32_t height, FILE *to, s
 			emit_size(survey->clusters_per_cell << p->geometry->cluster_bits).text,
 			survey->clusters_per_cell);
 	fputs("</text>\n", to);
-	return r;
+	return rc;
 }
 
 /* --- the grid --- */
@@ -400,12 +400,12 @@ int survey_svg(const struct survey_picture *picture, FILE *to, struct qc_err *er
 	const struct qc_survey *survey = picture->survey;
 	uint32_t legend_top = GRID_TOP + grid_height(survey) + 20;
 	uint32_t plot_top = legend_top + legend_height(survey) + 44;
-	int r = put_head(picture, plot_top + plot_height(picture), to, err);
+	int rc = put_head(picture, plot_top + plot_height(picture), to, err);
 
 	for (uint32_t i = 0; i < survey->cells; i++)
 		put_cell(picture, i, to);
 	put_legend(picture, legend_top, to);
 	put_fragmentation(picture, plot_top, to);
 	fputs("</svg>\n", to);
-	return r;
+	return rc;
 }

@@ -42,7 +42,7 @@ enum qc_chain_policy qc_api_policy(unsigned int flags)
 
 int qc_api_result(int status, const struct qc_err *err, struct qcowtool_error *ret)
 {
-	if (status >= 0 || ret == NULL)
+	if (status >= 0 || !ret)
 		return status;
 	ret->code = (int)err->code;
 	ret->os_errno = err->os_errno;

@@ -29,7 +29,7 @@ static void pass_on(void *context, const struct qc_finding *finding)
 		.message = finding->message,
 	};
 
-	if (taker->take != NULL)
+	if (taker->take)
 		taker->take(taker->context, &passed);
 }
 

@@ -29,7 +29,7 @@ static int begin(const char *path, unsigned int flags, struct qcowtool_edit **re
 	if (status < 0)
 		return status;
 	edit = calloc(1, sizeof(*edit));
-	if (edit == NULL)
+	if (!edit)
 		return qc_fail_memory(err);
 	status = qc_edit_open(path, &how, &edit->edit, err);
 	if (status < 0)
@@ -133,7 +133,7 @@ int qcowtool_commit(struct qcowtool_edit *edit, struct qcowtool_report *ret,
 
 	if (status == 0)
 		status = qc_edit_commit(edit->edit, &report, &err);
-	if (status == 0 && ret != NULL)
+	if (status == 0 && ret)
 		*ret = (struct qcowtool_report){
 			.bytes_written = report.bytes_written,
 			.clusters_allocated = report.clusters_allocated,
@@ -146,7 +146,7 @@ int qcowtool_commit(struct qcowtool_edit *edit, struct qcowtool_report *ret,
 
 void qcowtool_abort(struct qcowtool_edit *edit)
 {
-	if (edit == NULL)
+	if (!edit)
 		return;
 	qc_edit_close(edit->edit);
 	free(edit);

@@ -19,12 +19,12 @@ static int choose_view(struct qcowtool_image *image, const char *name, struct qc
 {
 	const struct qc_snapshot *snapshot;
 
-	if (name == NULL) {
+	if (!name) {
 		qc_view_active(image->chain, &image->view);
 		return 0;
 	}
 	snapshot = qc_image_find_snapshot(image->chain->image, name);
-	if (snapshot == NULL)
+	if (!snapshot)
 		return qc_fail(err, QC_E_NOT_FOUND, "there is no snapshot '%s'", name);
 	return qc_view_snapshot(image->chain, snapshot, &image->view, err);
 }
@@ -44,7 +44,7 @@ static int open_image(const char *path, const char *snapshot, unsigned int flags
 	if (status < 0)
 		return status;
 	image = calloc(1, sizeof(*image));
-	if (image == NULL)
+	if (!image)
 		return qc_fail_memory(err);
 	status = qc_chain_open(path, &how, &image->chain, err);
 	if (status == 0)
@@ -67,7 +67,7 @@ int qcowtool_open(const char *path, const char *snapshot, unsigned int flags,
 
 void qcowtool_close(struct qcowtool_image *image)
 {
-	if (image == NULL)
+	if (!image)
 		return;
 	qc_view_clear(&image->view);
 	qc_layer_close(image->chain);

@@ -14,7 +14,7 @@ bool qc_bitset_init(struct qc_bitset *set, uint64_t bits)
 		return false;
 	set->words = calloc(words ? (size_t)words : 1, sizeof(uint64_t));
 	set->bits = set->words ? bits : 0;
-	return set->words != NULL;
+	return set->words;
 }
 
 void qc_bitset_clear(struct qc_bitset *set)

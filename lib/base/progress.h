@@ -18,6 +18,6 @@ struct qc_progress {
 
 static inline void qc_progress_step(struct qc_progress *progress, uint64_t done, uint64_t total)
 {
-	if (progress != NULL)
+	if (progress)
 		progress->step(progress, done, total);
 }

@@ -81,19 +81,19 @@ static int take_stretch(void *context, const struct qc_stretch *stretch, struct 
 {
 	struct tables *tables = context;
 	struct qc_check *check = tables->check;
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t at = stretch->start; at < stretch->end && r == 0;) {
+	for (uint64_t at = stretch->start; at < stretch->end && status == 0;) {
 		uint64_t bytes = qc_min(PART_BYTES, stretch->end - at);
 		bool zero;
 
-		r = qc_check_read(check, at, tables->part, (size_t)bytes, &zero, err);
-		for (uint64_t i = 0; i < bytes && r == 0 && !zero && !check->gave_up; i += 8)
-			r = take_entry(check, at + i, qc_load_be64(tables->part + i),
-				       stretch->weight, err);
+		status = qc_check_read(check, at, tables->part, (size_t)bytes, &zero, err);
+		for (uint64_t i = 0; i < bytes && status == 0 && !zero && !check->gave_up; i += 8)
+			status = take_entry(check, at + i, qc_load_be64(tables->part + i),
+					    stretch->weight, err);
 		at += bytes;
 	}
-	return r;
+	return status;
 }
 
 static int count_stretch(void *context, const struct qc_stretch *stretch, struct qc_err *err)
@@ -130,7 +130,7 @@ int qc_check_bitmaps(struct qc_check *check, struct qc_err *err)
 	QC_AUTOFREE uint8_t *part = malloc(PART_BYTES);
 	struct tables tables = {check, part};
 	size_t count;
-	int r;
+	int status;
 
 	if (!spans || !part)
 		return qc_fail_memory(err);
@@ -141,9 +141,9 @@ int qc_check_bitmaps(struct qc_check *check, struct qc_err *err)
 	}
 	qc_check_claim_for(check, QC_CLAIM_BITMAPS, true);
 	count = list_tables(check, true, spans);
-	r = qc_spans_sweep(spans, count, count_stretch, check, err);
-	if (r < 0)
-		return r;
+	status = qc_spans_sweep(spans, count, count_stretch, check, err);
+	if (status < 0)
+		return status;
 	count = list_tables(check, false, spans);
 	return qc_spans_sweep(spans, count, take_stretch, &tables, err);
 }

@@ -28,11 +28,11 @@ static int compare_one(struct qc_check *check, uint64_t cluster, struct qc_err *
 	struct qc_host host = qc_host_of_cluster(&check->geometry, cluster);
 	uint64_t stored;
 	bool known;
-	int r;
+	int status;
 
-	r = qc_stored_get(check, cluster, &known, &stored, err);
-	if (r < 0 || (check->subject && is_apart(check, cluster, stored, found)))
-		return r;
+	status = qc_stored_get(check, cluster, &known, &stored, err);
+	if (status < 0 || (check->subject && is_apart(check, cluster, stored, found)))
+		return status;
 	if (stored < found)
 		qc_check_report(check, QC_FINDING_REFCOUNT_TOO_LOW, 1, host, &qc_check_nowhere,
 				"cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
@@ -59,13 +59,13 @@ static int compare_word(struct qc_check *check, uint64_t word, uint64_t *end, st
 	uint64_t mask = left < 64 ? (UINT64_C(1) << left) - 1 : ~UINT64_C(0);
 	uint64_t used = (stored.low | stored.high | found.low | found.high) & mask;
 	uint64_t doubt = in_doubt(stored, found) & mask;
-	int r = 0;
+	int status = 0;
 
 	if (used)
 		*end = word * 64 + 64 - (uint64_t)__builtin_clzll(used);
-	for (; doubt && r == 0; doubt &= doubt - 1)
-		r = compare_one(check, word * 64 + (uint64_t)__builtin_ctzll(doubt), err);
-	return r;
+	for (; doubt && status == 0; doubt &= doubt - 1)
+		status = compare_one(check, word * 64 + (uint64_t)__builtin_ctzll(doubt), err);
+	return status;
 }
 
 /* Compares clusters first .. end-1, of one refcount block. */
@@ -73,35 +73,35 @@ static int compare_block(struct qc_check *check, uint64_t first, uint64_t end, u
 			 struct qc_err *err)
 {
 	uint64_t word = first / 64;
-	int r = 0;
+	int status = 0;
 
-	while (word * 64 < end && r == 0) {
+	while (word * 64 < end && status == 0) {
 		if (qc_counts_chunk_is_zero(&check->stored.shown, word)
 		    && qc_counts_chunk_is_zero(&check->references, word))
 			word = qc_align_up(word + 1, QC_COUNTS_WORDS);
 		else
-			r = compare_word(check, word++, used_end, err);
+			status = compare_word(check, word++, used_end, err);
 	}
-	return r;
+	return status;
 }
 
 /* All clusters of a block that cannot be read. */
 static int tell_block(struct qc_check *check, uint64_t first, uint64_t end, struct qc_err *err)
 {
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t cluster = first; cluster < end && r == 0; cluster++)
-		r = tell(check, cluster, 0, qc_counts_get(&check->references, cluster), err);
-	return r;
+	for (uint64_t cluster = first; cluster < end && status == 0; cluster++)
+		status = tell(check, cluster, 0, qc_counts_get(&check->references, cluster), err);
+	return status;
 }
 
 int qc_check_compare(struct qc_check *check, struct qc_err *err)
 {
 	uint64_t per_block = check->geometry.refcounts_per_block;
 	uint64_t used_end = 1; /* the header's cluster, whatever it counts */
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t first = 0; first < check->clusters && r == 0; first += per_block) {
+	for (uint64_t first = 0; first < check->clusters && status == 0; first += per_block) {
 		uint64_t end = qc_min(first + per_block, check->clusters);
 
 		if (check->stored.unreadable && !qc_stored_is_readable(check, first)) {
@@ -111,11 +111,11 @@ int qc_check_compare(struct qc_check *check, struct qc_err *err)
 					" clusters from cluster %" PRIu64
 					": their block is at an impossible place",
 					end - first, first);
-			r = tell_block(check, first, end, err);
+			status = tell_block(check, first, end, err);
 		} else {
-			r = compare_block(check, first, end, &used_end, err);
+			status = compare_block(check, first, end, &used_end, err);
 		}
 	}
 	check->result.image_end_offset = used_end << check->geometry.cluster_bits;
-	return r;
+	return status;
 }

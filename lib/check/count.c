@@ -40,19 +40,19 @@ int qc_check_count_clusters(struct qc_check *check, uint64_t first, uint64_t end
 {
 	const struct qc_geometry *g = &check->geometry;
 	struct qc_counts_excess excess;
-	int r;
+	int status;
 
 	check->clusters = qc_max(check->clusters, end);
 	claim(check, first, end, place);
-	r = qc_counts_add(&check->references, first, end - first, weight, &excess, err);
-	if (r < 0)
-		return r;
+	status = qc_counts_add(&check->references, first, end - first, weight, &excess, err);
+	if (status < 0)
+		return status;
 	if (check->subject && !place->apart) {
 		struct qc_counts_excess unused;
 
-		r = qc_counts_add(&check->reached, first, end - first, 1, &unused, err);
-		if (r < 0)
-			return r;
+		status = qc_counts_add(&check->reached, first, end - first, 1, &unused, err);
+		if (status < 0)
+			return status;
 	}
 	if (excess.references > 0)
 		qc_check_report(check, QC_FINDING_REFCOUNT_OVERFLOW, excess.references,

@@ -72,10 +72,10 @@ static void desk_close(struct desk *desk)
 static int decompress(const struct qc_check *check, const struct qc_check_stream *stream,
 		      struct desk *desk, struct qc_err *err)
 {
-	int r = qc_file_read(check->file, stream->offset, desk->packed, stream->bytes, err);
+	int status = qc_file_read(check->file, stream->offset, desk->packed, stream->bytes, err);
 
-	if (r < 0)
-		return r;
+	if (status < 0)
+		return status;
 	return qc_codec_decompress(desk->codec, desk->packed, stream->bytes, desk->plain,
 				   (size_t)check->geometry.cluster_bytes, err);
 }
@@ -83,14 +83,14 @@ static int decompress(const struct qc_check *check, const struct qc_check_stream
 static int judge(const struct qc_check *check, struct qc_check_stream *stream, struct desk *desk,
 		 struct qc_err *err)
 {
-	int r;
+	int status;
 
 	if (stream->verdict == VERDICT_OVERLAP)
 		return 0;
-	r = decompress(check, stream, desk, err);
-	if (r == -QC_E_FORMAT)
+	status = decompress(check, stream, desk, err);
+	if (status == -QC_E_FORMAT)
 		stream->verdict = VERDICT_BROKEN;
-	return r == -QC_E_FORMAT ? 0 : r;
+	return status == -QC_E_FORMAT ? 0 : status;
 }
 
 static int work(struct qc_pieces *pieces, struct qc_err *err)
@@ -98,15 +98,15 @@ static int work(struct qc_pieces *pieces, struct qc_err *err)
 	struct qc_check *check = pieces->context;
 	struct desk desk = {0};
 	size_t first, count;
-	int r = desk_open(check, &desk, err);
+	int status = desk_open(check, &desk, err);
 
-	while (r == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
-		for (size_t i = first; r == 0 && i < first + count; i++) {
-			r = judge(check, &check->streams[i], &desk, err);
+	while (status == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
+		for (size_t i = first; status == 0 && i < first + count; i++) {
+			status = judge(check, &check->streams[i], &desk, err);
 			qc_progress_step(check->options->progress, i, pieces->count);
 		}
 	desk_close(&desk);
-	return r;
+	return status;
 }
 
 static int judge_all(struct qc_check *check, struct qc_err *err)
@@ -158,7 +158,7 @@ static int report(struct qc_check *check, const struct qc_check_stream *stream, 
 {
 	struct qc_check_place place = qc_check_place_of(check, stream->owner);
 	struct qc_err why = {.text = ""};
-	int r;
+	int status;
 
 	place.has_guest = true;
 	place.guest = qc_guest(stream->guest);
@@ -172,10 +172,10 @@ static int report(struct qc_check *check, const struct qc_check_stream *stream, 
 	}
 	/* Once more, for the reason; not for those that nobody will see. */
 	if (check->result.findings < check->findings_max) {
-		r = decompress(check, stream, desk, &why);
-		if (r < 0 && r != -QC_E_FORMAT) {
+		status = decompress(check, stream, desk, &why);
+		if (status < 0 && status != -QC_E_FORMAT) {
 			*err = why;
-			return r;
+			return status;
 		}
 	}
 	qc_check_report(check, QC_FINDING_COMPRESSED_BROKEN, 1, qc_host(stream->offset), &place,
@@ -187,28 +187,28 @@ static int report(struct qc_check *check, const struct qc_check_stream *stream, 
 static int report_all(struct qc_check *check, struct qc_err *err)
 {
 	struct desk desk = {0};
-	int r = desk_open(check, &desk, err);
+	int status = desk_open(check, &desk, err);
 
-	for (size_t i = 0; r == 0 && i < check->stream_count; i++)
+	for (size_t i = 0; status == 0 && i < check->stream_count; i++)
 		if (check->streams[i].verdict != VERDICT_SOUND)
-			r = report(check, &check->streams[i], &desk, err);
+			status = report(check, &check->streams[i], &desk, err);
 	desk_close(&desk);
-	return r;
+	return status;
 }
 
 int qc_check_streams(struct qc_check *check, struct qc_err *err)
 {
-	int r;
+	int status;
 
 	if (check->stream_count == 0)
 		return 0;
 	sort_streams(check);
-	r = judge_all(check, err);
+	status = judge_all(check, err);
 	qc_progress_step(check->options->progress, check->stream_count, check->stream_count);
-	if (r == 0)
-		r = report_all(check, err);
+	if (status == 0)
+		status = report_all(check, err);
 	check->stream_count = 0;
-	return r;
+	return status;
 }
 
 static int grow(struct qc_check *check, struct qc_err *err)
@@ -226,14 +226,14 @@ static int grow(struct qc_check *check, struct qc_err *err)
 int qc_check_add_stream(struct qc_check *check, uint64_t offset, uint64_t bytes, uint64_t guest,
 			uint32_t owner, struct qc_err *err)
 {
-	int r = 0;
+	int status = 0;
 
 	if (check->stream_count == STREAMS_MAX)
-		r = qc_check_streams(check, err);
-	if (r == 0 && check->stream_count == check->stream_room)
-		r = grow(check, err);
-	if (r < 0)
-		return r;
+		status = qc_check_streams(check, err);
+	if (status == 0 && check->stream_count == check->stream_room)
+		status = grow(check, err);
+	if (status < 0)
+		return status;
 	check->streams[check->stream_count++] = (struct qc_check_stream){
 		.offset = offset,
 		.guest = guest,

@@ -17,23 +17,23 @@ static int digest_of(struct qc_check *check, uint64_t offset, uint64_t bytes, ui
 {
 	QC_AUTOFREE uint8_t *part = malloc(PART_BYTES);
 	XXH64_state_t *state = XXH64_createState();
-	int r = 0;
+	int status = 0;
 
 	if (!part || !state) {
-		r = qc_fail_memory(err);
+		status = qc_fail_memory(err);
 		goto out;
 	}
 	XXH64_reset(state, 0);
-	for (uint64_t done = 0, now; done < bytes && r == 0; done += now) {
+	for (uint64_t done = 0, now; done < bytes && status == 0; done += now) {
 		now = qc_min(PART_BYTES, bytes - done);
-		r = qc_file_read(check->file, offset + done, part, (size_t)now, err);
-		if (r == 0)
+		status = qc_file_read(check->file, offset + done, part, (size_t)now, err);
+		if (status == 0)
 			XXH64_update(state, part, (size_t)now);
 	}
 	*ret = XXH64_digest(state);
 out:
 	XXH64_freeState(state);
-	return r;
+	return status;
 }
 
 int qc_check_interrupted(struct qc_check *check, struct qc_err *err)
@@ -41,20 +41,20 @@ int qc_check_interrupted(struct qc_check *check, struct qc_err *err)
 	struct qc_disk_journal_trailer disk;
 	struct qc_journal_trailer trailer;
 	uint64_t at, digest = 0;
-	int r;
+	int status;
 
 	if (check->file->bytes < 2 * sizeof(disk))
 		return 0;
 	at = check->file->bytes - sizeof(disk);
-	r = qc_file_read(check->file, at, &disk, sizeof(disk), err);
-	if (r < 0 || !qc_journal_trailer_decode(&disk, &trailer))
-		return r;
+	status = qc_file_read(check->file, at, &disk, sizeof(disk), err);
+	if (status < 0 || !qc_journal_trailer_decode(&disk, &trailer))
+		return status;
 	if (trailer.segment_bytes > SEGMENT_BYTES_MAX
 	    || !qc_range_fits(trailer.segment_offset, trailer.segment_bytes, at))
 		return 0;
-	r = digest_of(check, trailer.segment_offset, trailer.segment_bytes, &digest, err);
-	if (r < 0 || digest != trailer.segment_digest)
-		return r;
+	status = digest_of(check, trailer.segment_offset, trailer.segment_bytes, &digest, err);
+	if (status < 0 || digest != trailer.segment_digest)
+		return status;
 	qc_check_report(check, QC_FINDING_TRANSACTION_INTERRUPTED, 1,
 			qc_host(trailer.segment_offset), &qc_check_nowhere,
 			"a transaction was interrupted; `qcowtool recover` finishes or drops it");

@@ -49,13 +49,13 @@ static int check_copied_one(struct table *t, uint64_t index, uint64_t entry, str
 	uint64_t cluster = (entry & QC_L2_OFFSET_MASK) >> check->geometry.cluster_bits;
 	uint64_t refcount = 1;
 	bool known = true;
-	int r = 0;
+	int status = 0;
 
 	if (!check->geometry.external_data)
-		r = qc_stored_get(check, cluster, &known, &refcount, err);
-	if (r == 0 && known && (refcount == 1) != ((entry & QC_L2_COPIED) != 0))
+		status = qc_stored_get(check, cluster, &known, &refcount, err);
+	if (status == 0 && known && (refcount == 1) != ((entry & QC_L2_COPIED) != 0))
 		report_copied(t, index, entry, refcount);
-	return r;
+	return status;
 }
 
 /* COPIED of `count` clusters in a row, of which `entry` is the first one's. */
@@ -66,9 +66,9 @@ static int check_copied_run(struct table *t, uint64_t index, uint64_t entry, uin
 	uint64_t first = (entry & QC_L2_OFFSET_MASK) >> t->check->geometry.cluster_bits;
 	bool exact = t->check->stored.unreadable || first + count > shown->clusters;
 	bool copied = (entry & QC_L2_COPIED) != 0;
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t done = 0, part; done < count && r == 0; done += part) {
+	for (uint64_t done = 0, part; done < count && status == 0; done += part) {
 		uint64_t at = (first + done) % 64;
 		struct qc_counts_word word = qc_counts_word(shown, (first + done) / 64);
 		uint64_t ones = word.low & ~word.high;
@@ -79,14 +79,15 @@ static int check_copied_run(struct table *t, uint64_t index, uint64_t entry, uin
 			wrong &= (UINT64_C(1) << part) - 1;
 		if (exact)
 			wrong = part == 64 ? ~UINT64_C(0) : (UINT64_C(1) << part) - 1;
-		for (; wrong && r == 0; wrong &= wrong - 1) {
+		for (; wrong && status == 0; wrong &= wrong - 1) {
 			uint64_t n = done + (uint64_t)__builtin_ctzll(wrong);
 
-			r = check_copied_one(t, index + n,
-					     entry + (n << t->check->geometry.cluster_bits), err);
+			status = check_copied_one(t, index + n,
+						  entry + (n << t->check->geometry.cluster_bits),
+						  err);
 		}
 	}
-	return r;
+	return status;
 }
 
 /* Clusters past the end of the file are reported one by one, the rest is counted at once. */
@@ -99,15 +100,15 @@ static int count_run(struct table *t, uint64_t index, uint64_t offset, uint64_t 
 	uint64_t first = offset >> g->cluster_bits;
 	uint64_t inside = first < file_clusters ? qc_min(count, file_clusters - first) : 0;
 	struct qc_check_place place = place_of(t, index);
-	int r = qc_check_count(check, offset, inside << g->cluster_bits, t->l2->weight, &place,
-			       err);
+	int status = qc_check_count(check, offset, inside << g->cluster_bits, t->l2->weight, &place,
+				    err);
 
-	for (uint64_t n = inside; n < count && r == 0; n++) {
+	for (uint64_t n = inside; n < count && status == 0; n++) {
 		place = place_of(t, index + n);
-		r = qc_check_count(check, offset + (n << g->cluster_bits), g->cluster_bytes,
-				   t->l2->weight, &place, err);
+		status = qc_check_count(check, offset + (n << g->cluster_bits), g->cluster_bytes,
+					t->l2->weight, &place, err);
 	}
-	return r;
+	return status;
 }
 
 static void add_allocated(struct table *t, uint64_t offset, uint64_t count)
@@ -125,14 +126,14 @@ static int take_run(struct table *t, uint64_t index, uint64_t entry, uint64_t co
 		    struct qc_err *err)
 {
 	uint64_t offset = entry & QC_L2_OFFSET_MASK;
-	int r;
+	int status;
 
 	add_allocated(t, offset, count);
 	qc_check_claim_for(t->check, QC_CLAIM_DATA, t->l2->active > 0);
-	r = count_run(t, index, offset, count, err);
-	if (r == 0 && t->l2->copied_weight > 0)
-		r = check_copied_run(t, index, entry, count, err);
-	return r;
+	status = count_run(t, index, offset, count, err);
+	if (status == 0 && t->l2->copied_weight > 0)
+		status = check_copied_run(t, index, entry, count, err);
+	return status;
 }
 
 static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words words,
@@ -144,7 +145,7 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	uint64_t offset = words.entry & ((UINT64_C(1) << offset_bits) - 1);
 	uint64_t sectors = ((words.entry & ~(QC_L2_COPIED | QC_L2_COMPRESSED)) >> offset_bits) + 1;
 	uint64_t bytes = sectors * 512 - offset % 512;
-	int r;
+	int status;
 
 	if (words.entry & QC_L2_COPIED)
 		qc_check_report(check, QC_FINDING_COPIED_COMPRESSED, t->l2->weight, qc_host(offset),
@@ -172,11 +173,12 @@ static int take_compressed(struct table *t, uint64_t index, struct qc_l2_words w
 	/* Their place is a matter of bytes, so neighbours are never contiguous. */
 	check->result.fragmented_clusters += t->l2->active;
 	qc_check_claim_for(check, QC_CLAIM_COMPRESSED, t->l2->active > 0);
-	r = qc_check_count(check, offset, bytes, t->l2->weight, &place, err);
-	if (r == 0 && check->options->deep && !place.apart && offset < check->file->bytes
+	status = qc_check_count(check, offset, bytes, t->l2->weight, &place, err);
+	if (status == 0 && check->options->deep && !place.apart && offset < check->file->bytes
 	    && qc_range_fits(offset, bytes, check->file->bytes + check->geometry.cluster_bytes - 1))
-		r = qc_check_add_stream(check, offset, bytes, place.guest.byte, t->l2->owner, err);
-	return r;
+		status = qc_check_add_stream(check, offset, bytes, place.guest.byte, t->l2->owner,
+					     err);
+	return status;
 }
 
 /*
@@ -204,7 +206,7 @@ static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words wo
 				       : (words.entry & QC_L2_ZERO) == 0;
 	bool idle = is_idle(g, words);
 	uint64_t weight = t->l2->weight;
-	int r = 0;
+	int status = 0;
 
 	if ((words.bitmap >> 32) & words.bitmap)
 		qc_check_report(check, QC_FINDING_L2_BITMAP_BOTH, t->l2->weight, qc_host(offset),
@@ -225,14 +227,14 @@ static int take_allocated(struct table *t, uint64_t index, struct qc_l2_words wo
 		weight -= t->l2->mendable;
 	if (idle && check->options->idle_table && t->l2->elsewhere > 0) {
 		weight -= t->l2->elsewhere;
-		r = check->options->idle_table(check->options->context, qc_host(t->l2->offset),
-					       err);
+		status = check->options->idle_table(check->options->context, qc_host(t->l2->offset),
+						    err);
 	}
-	if (r == 0 && !g->external_data && weight > 0)
-		r = qc_check_count(check, offset, g->cluster_bytes, weight, &place, err);
-	if (r == 0 && t->l2->copied_weight > 0)
-		r = check_copied_one(t, index, words.entry, err);
-	return r;
+	if (status == 0 && !g->external_data && weight > 0)
+		status = qc_check_count(check, offset, g->cluster_bytes, weight, &place, err);
+	if (status == 0 && t->l2->copied_weight > 0)
+		status = check_copied_one(t, index, words.entry, err);
+	return status;
 }
 
 static int take_words(struct table *t, uint64_t index, struct qc_l2_words words, struct qc_err *err)
@@ -269,7 +271,7 @@ static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words,
 {
 	struct qc_check_result *result = &t->check->result;
 	uint64_t before = result->lasting, each;
-	int r = take_words(t, index, words, err);
+	int status = take_words(t, index, words, err);
 
 	/* All that is wrong with such an entry goes with it, where a repair can get at it. */
 	if (is_idle(&t->check->geometry, words)) {
@@ -277,7 +279,7 @@ static int take_entry(struct table *t, uint64_t index, struct qc_l2_words words,
 		result->lasting -= each * (t->l2->mendable + t->l2->elsewhere);
 		result->idle_elsewhere += each * t->l2->elsewhere;
 	}
-	return r;
+	return status;
 }
 
 #define AT_ONCE 8u /* entries; a cache line */
@@ -354,9 +356,9 @@ uint64_t qc_l2_measure_run(const struct qc_geometry *g, const uint8_t *table, ui
 static int take_standard(struct table *t, const uint8_t *bytes, struct qc_err *err)
 {
 	const struct qc_geometry *g = &t->check->geometry;
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t i = 0, length; r == 0; i += length) {
+	for (uint64_t i = 0, length; status == 0; i += length) {
 		uint64_t entry;
 
 		i = qc_l2_skip_empty(bytes, i, g->l2_entries);
@@ -365,29 +367,29 @@ static int take_standard(struct table *t, const uint8_t *bytes, struct qc_err *e
 		entry = qc_load_be64(bytes + i * sizeof(uint64_t));
 		length = g->external_data ? 0 : qc_l2_run_length(g, bytes, i);
 		if (length > 0) {
-			r = take_run(t, i, entry, length, err);
+			status = take_run(t, i, entry, length, err);
 			continue;
 		}
 		length = 1;
-		r = take_entry(t, i, (struct qc_l2_words){.entry = entry}, err);
+		status = take_entry(t, i, (struct qc_l2_words){.entry = entry}, err);
 	}
-	return r;
+	return status;
 }
 
 static int take_extended(struct table *t, const uint8_t *bytes, struct qc_err *err)
 {
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t i = 0; i < t->check->geometry.l2_entries && r == 0; i++) {
+	for (uint64_t i = 0; i < t->check->geometry.l2_entries && status == 0; i++) {
 		struct qc_l2_words words = {
 			.entry = qc_load_be64(bytes + i * 16),
 			.bitmap = qc_load_be64(bytes + i * 16 + 8),
 		};
 
 		if ((words.entry | words.bitmap) != 0)
-			r = take_entry(t, i, words, err);
+			status = take_entry(t, i, words, err);
 	}
-	return r;
+	return status;
 }
 
 int qc_check_l2_entries(struct qc_check *check, const struct qc_check_l2 *l2, const uint8_t *table,

@@ -67,11 +67,11 @@ static int load_header(struct qc_check *check, struct qc_err *err)
 	struct intake intake = {check, header_is_tolerable};
 	struct qc_finding_sink sink = {take_finding, &intake};
 	size_t length = (size_t)qc_min(check->file->bytes, sizeof(bytes));
-	int r;
+	int status;
 
-	r = qc_file_read(check->file, 0, bytes, length, err);
-	if (r < 0)
-		return r;
+	status = qc_file_read(check->file, 0, bytes, length, err);
+	if (status < 0)
+		return status;
 	/* The header is published after its findings, of which one depends on this. */
 	check->header.refcount_table_clusters =
 		qc_load_be32(bytes + offsetof(struct qc_disk_header, refcount_table_clusters));
@@ -84,13 +84,13 @@ static int load_extensions(struct qc_check *check, struct qc_err *err)
 	QC_AUTOFREE uint8_t *cluster0 = malloc(bytes);
 	struct intake intake = {check, header_is_tolerable};
 	const struct qc_finding_sink sink = {take_finding, &intake};
-	int r;
+	int status;
 
 	if (!cluster0)
 		return qc_fail_memory(err);
-	r = qc_file_read(check->file, 0, cluster0, bytes, err);
-	if (r < 0)
-		return r;
+	status = qc_file_read(check->file, 0, cluster0, bytes, err);
+	if (status < 0)
+		return status;
 	return qc_extensions_decode(&check->header, cluster0, bytes, &sink, &check->extensions,
 				    err);
 }
@@ -115,13 +115,13 @@ static int try_snapshots(struct qc_check *check, uint64_t bytes, uint64_t *ret_n
 	const struct qc_finding_sink sink = {take_snapshot_finding, check};
 	uint64_t at = check->header.snapshot_table.byte;
 	QC_AUTOFREE uint8_t *table = calloc(1, (size_t)bytes);
-	int r;
+	int status;
 
 	if (!table)
 		return qc_fail_memory(err);
-	r = qc_file_read(check->file, at, table, (size_t)bytes, err);
-	if (r < 0)
-		return r;
+	status = qc_file_read(check->file, at, table, (size_t)bytes, err);
+	if (status < 0)
+		return status;
 	return qc_snapshots_decode(&check->geometry, table, (size_t)bytes, check->header.snapshots,
 				   &sink, &check->snapshots, ret_needed, err);
 }
@@ -131,7 +131,7 @@ static int load_snapshots(struct qc_check *check, struct qc_err *err)
 	struct qc_host at = check->header.snapshot_table;
 	uint64_t bytes = SNAPSHOT_TABLE_FIRST_READ;
 	uint64_t needed = 0;
-	int r;
+	int status;
 
 	if (check->header.snapshots == 0)
 		return 0;
@@ -142,13 +142,13 @@ static int load_snapshots(struct qc_check *check, struct qc_err *err)
 		return 0;
 	}
 	for (;;) {
-		r = try_snapshots(check, bytes, &needed, err);
-		if (r < 0 || needed <= bytes)
+		status = try_snapshots(check, bytes, &needed, err);
+		if (status < 0 || needed <= bytes)
 			break;
 		bytes = qc_max(needed, bytes * 2);
 	}
-	if (r != -QC_E_FORMAT)
-		return r;
+	if (status != -QC_E_FORMAT)
+		return status;
 	qc_check_give_up(check, QC_FINDING_SNAPSHOT_MALFORMED, check->header.snapshot_table, "%s",
 			 err->text);
 	return 0;
@@ -167,21 +167,21 @@ static int load_bitmaps(struct qc_check *check, struct qc_err *err)
 	QC_AUTOFREE uint8_t *directory = NULL;
 	struct intake intake = {check, nothing_is_tolerable};
 	const struct qc_finding_sink sink = {take_finding, &intake};
-	int r;
+	int status;
 
 	if (!check->extensions.has_bitmaps)
 		return 0;
 	directory = calloc(1, (size_t)bytes);
 	if (!directory)
 		return qc_fail_memory(err);
-	r = qc_file_read_sparse(check->file, check->extensions.bitmap_directory.byte, directory,
-				(size_t)bytes, err);
-	if (r < 0)
-		return r;
-	r = qc_bitmaps_decode(directory, (size_t)bytes, check->extensions.bitmaps, &sink,
-			      &check->bitmaps, err);
-	if (r != -QC_E_FORMAT)
-		return r;
+	status = qc_file_read_sparse(check->file, check->extensions.bitmap_directory.byte,
+				     directory, (size_t)bytes, err);
+	if (status < 0)
+		return status;
+	status = qc_bitmaps_decode(directory, (size_t)bytes, check->extensions.bitmaps, &sink,
+				   &check->bitmaps, err);
+	if (status != -QC_E_FORMAT)
+		return status;
 	qc_check_give_up(check, QC_FINDING_BITMAPS_MALFORMED, check->extensions.bitmap_directory,
 			 "%s", err->text);
 	return 0;
@@ -221,19 +221,19 @@ static void note_feature_bits(struct qc_check *check)
 
 int qc_check_load(struct qc_check *check, struct qc_err *err)
 {
-	int r = load_header(check, err);
+	int status = load_header(check, err);
 
-	if (r < 0 || check->gave_up)
-		return r;
+	if (status < 0 || check->gave_up)
+		return status;
 	qc_header_geometry(&check->header, &check->geometry);
 	note_feature_bits(check);
 	check_reach(check);
-	r = load_extensions(check, err);
-	if (r < 0 || check->gave_up)
-		return r;
-	r = load_snapshots(check, err);
-	if (r < 0 || check->gave_up)
-		return r;
+	status = load_extensions(check, err);
+	if (status < 0 || check->gave_up)
+		return status;
+	status = load_snapshots(check, err);
+	if (status < 0 || check->gave_up)
+		return status;
 	return load_bitmaps(check, err);
 }
 

@@ -25,16 +25,16 @@ static int count_snapshot_table(struct qc_check *check, struct qc_err *err)
 {
 	uint64_t lasting = check->result.lasting;
 	bool incomplete = false;
-	int r;
+	int status;
 
 	qc_check_claim_for(check, QC_CLAIM_SNAPSHOTS, false);
-	r = count_at(check, check->header.snapshot_table, check->snapshots.table_bytes, err);
+	status = count_at(check, check->header.snapshot_table, check->snapshots.table_bytes, err);
 
 	for (size_t i = 0; check->header.version > 2 && i < check->snapshots.count; i++)
 		incomplete |= !check->snapshots.list[i].has_disk_bytes;
 	if (incomplete)
 		check->result.lasting = lasting;
-	return r;
+	return status;
 }
 
 int qc_check_metadata(struct qc_check *check, struct qc_err *err)
@@ -42,7 +42,7 @@ int qc_check_metadata(struct qc_check *check, struct qc_err *err)
 	const struct qc_header *header = &check->header;
 	const struct qc_extensions *extensions = &check->extensions;
 	uint64_t cluster_bytes = check->geometry.cluster_bytes;
-	int r;
+	int status;
 
 	if (check->geometry.external_data && check->snapshots.count > 0)
 		qc_check_report(check, QC_FINDING_SNAPSHOT_EXTERNAL_DATA, 1, header->snapshot_table,
@@ -50,22 +50,22 @@ int qc_check_metadata(struct qc_check *check, struct qc_err *err)
 				check->snapshots.count);
 	judge_refcount_table(check);
 	qc_check_claim_for(check, QC_CLAIM_HEADER, true);
-	r = count_at(check, qc_host(0), cluster_bytes, err);
-	if (r == 0)
-		r = count_snapshot_table(check, err);
+	status = count_at(check, qc_host(0), cluster_bytes, err);
+	if (status == 0)
+		status = count_snapshot_table(check, err);
 	qc_check_claim_for(check, QC_CLAIM_REFCOUNTS, true);
-	if (r == 0 && !check->options->without_refcounts)
-		r = count_at(check, header->refcount_table,
-			     header->refcount_table_clusters * cluster_bytes, err);
+	if (status == 0 && !check->options->without_refcounts)
+		status = count_at(check, header->refcount_table,
+				  header->refcount_table_clusters * cluster_bytes, err);
 	qc_check_claim_for(check, QC_CLAIM_HEADER, true);
-	if (r == 0 && extensions->has_crypto)
-		r = count_at(check, extensions->crypto_header, extensions->crypto_header_bytes,
-			     err);
+	if (status == 0 && extensions->has_crypto)
+		status = count_at(check, extensions->crypto_header, extensions->crypto_header_bytes,
+				  err);
 	qc_check_claim_for(check, QC_CLAIM_BITMAPS, true);
-	if (r == 0 && extensions->has_bitmaps)
-		r = count_at(check, extensions->bitmap_directory,
-			     extensions->bitmap_directory_bytes, err);
-	return r;
+	if (status == 0 && extensions->has_bitmaps)
+		status = count_at(check, extensions->bitmap_directory,
+				  extensions->bitmap_directory_bytes, err);
+	return status;
 }
 
 static int check_block(struct qc_check *check, uint64_t index, struct qc_err *err)
@@ -74,7 +74,7 @@ static int check_block(struct qc_check *check, uint64_t index, struct qc_err *er
 	struct qc_host at = qc_host(entry & QC_REFCOUNT_TABLE_OFFSET_MASK);
 	uint64_t cluster = qc_host_cluster(&check->geometry, at);
 	uint64_t references;
-	int r;
+	int status;
 
 	if (entry & QC_REFCOUNT_TABLE_RESERVED) {
 		qc_check_report(check, QC_FINDING_REFCOUNT_TABLE_RESERVED, 1, at, &qc_check_nowhere,
@@ -96,21 +96,21 @@ static int check_block(struct qc_check *check, uint64_t index, struct qc_err *er
 	}
 	if (qc_host_is_none(at))
 		return 0;
-	r = count_at(check, at, check->geometry.cluster_bytes, err);
+	status = count_at(check, at, check->geometry.cluster_bytes, err);
 	references = qc_counts_get(&check->references, cluster);
-	if (r == 0 && references != 1)
+	if (status == 0 && references != 1)
 		qc_check_report(check, QC_FINDING_REFCOUNT_BLOCK_SHARED, 1, at, &qc_check_nowhere,
 				"refcount block %" PRIu64 " refcount=%" PRIu64, index, references);
-	return r;
+	return status;
 }
 
 /* Last of all, because a block must have no other reference than the table's. */
 int qc_check_refcount_blocks(struct qc_check *check, struct qc_err *err)
 {
-	int r = 0;
+	int status = 0;
 
 	qc_check_claim_for(check, QC_CLAIM_REFCOUNTS, true);
-	for (uint64_t i = 0; i < check->stored.entries && r == 0; i++)
-		r = check->stored.table[i] ? check_block(check, i, err) : 0;
-	return r;
+	for (uint64_t i = 0; i < check->stored.entries && status == 0; i++)
+		status = check->stored.table[i] ? check_block(check, i, err) : 0;
+	return status;
 }

@@ -126,22 +126,23 @@ static bool is_plain(const struct plain *plain, struct desk *desk)
 static int count_table(struct plain *plain, const struct desk *desk, struct qc_err *err)
 {
 	uint64_t allocated = 0, fragmented = 0, contiguous = 0;
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t i = 0; i < desk->count && r == 0; i++) {
+	for (uint64_t i = 0; i < desk->count && status == 0; i++) {
 		const struct run run = desk->runs[i];
 
 		bring(plain->references.counts, desk, i);
 		allocated += run.count;
 		fragmented += contiguous != 0 && contiguous != run.cluster;
 		contiguous = (uint64_t)run.cluster + run.count;
-		r = run.count == 1
-			    ? qc_shared_counts_add_one(&plain->references, run.cluster, err)
-			    : qc_shared_counts_add(&plain->references, run.cluster, run.count, err);
+		status = run.count == 1
+				 ? qc_shared_counts_add_one(&plain->references, run.cluster, err)
+				 : qc_shared_counts_add(&plain->references, run.cluster, run.count,
+							err);
 	}
 	plain->allocated += allocated;
 	plain->fragmented += fragmented;
-	return r;
+	return status;
 }
 
 static int take_table(struct plain *plain, struct qc_check_l2 *l2, struct desk *desk,
@@ -149,14 +150,14 @@ static int take_table(struct plain *plain, struct qc_check_l2 *l2, struct desk *
 {
 	struct qc_check *check = plain->check;
 	bool zero;
-	int r;
+	int status;
 
 	if (l2->weight != 1 || l2->copied_weight != 1)
 		return 0;
-	r = qc_check_read_by(check->file, &desk->extent, l2->offset, desk->table,
-			     (size_t)check->geometry.cluster_bytes, &zero, err);
-	if (r < 0)
-		return r;
+	status = qc_check_read_by(check->file, &desk->extent, l2->offset, desk->table,
+				  (size_t)check->geometry.cluster_bytes, &zero, err);
+	if (status < 0)
+		return status;
 	l2->counted = zero || is_plain(plain, desk);
 	return zero || !l2->counted ? 0 : count_table(plain, desk, err);
 }
@@ -171,17 +172,17 @@ static int work(struct qc_pieces *pieces, struct qc_err *err)
 	};
 	struct qc_progress *progress = plain->check->options->progress;
 	size_t first, count;
-	int r = desk.table && desk.runs ? 0 : qc_fail_memory(err);
+	int status = desk.table && desk.runs ? 0 : qc_fail_memory(err);
 
-	while (r == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
-		for (size_t i = first; r == 0 && i < first + count; i++) {
-			r = take_table(plain, &plain->tables[i], &desk, err);
+	while (status == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
+		for (size_t i = first; status == 0 && i < first + count; i++) {
+			status = take_table(plain, &plain->tables[i], &desk, err);
 			qc_progress_step(progress, (uint64_t)i << g->cluster_bits,
 					 (uint64_t)pieces->count << g->cluster_bits);
 		}
 	free(desk.runs);
 	free(desk.table);
-	return r;
+	return status;
 }
 
 static int take_again(void *context, uint64_t cluster, uint64_t times, struct qc_err *err)
@@ -201,19 +202,20 @@ int qc_check_plain_tables(struct qc_check *check, struct qc_check_l2 *tables, ui
 		.file_clusters = qc_clusters_for(g, check->file->bytes),
 	};
 	struct qc_pieces pieces = {.count = (size_t)count, .work = work, .context = &plain};
-	int r;
+	int status;
 
 	if (bytes < 2 * JOB_BYTES || check->options->claimed || check->subject || g->extended_l2
 	    || g->external_data || check->stored.unreadable)
 		return 0;
-	r = qc_shared_counts_init(&plain.references, &check->references, err);
+	status = qc_shared_counts_init(&plain.references, &check->references, err);
 	plain.references.alone = qc_crew_size(check->options->jobs) == 1;
-	if (r == 0)
-		r = qc_pieces_run(&pieces, check->options->jobs, (size_t)(bytes / JOB_BYTES), err);
-	if (r == 0)
-		r = qc_shared_counts_settle(&plain.references, take_again, check, err);
+	if (status == 0)
+		status = qc_pieces_run(&pieces, check->options->jobs, (size_t)(bytes / JOB_BYTES),
+				       err);
+	if (status == 0)
+		status = qc_shared_counts_settle(&plain.references, take_again, check, err);
 	qc_shared_counts_clear(&plain.references);
 	check->result.allocated_clusters += plain.allocated;
 	check->result.fragmented_clusters += plain.fragmented;
-	return r;
+	return status;
 }

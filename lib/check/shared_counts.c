@@ -40,14 +40,14 @@ static struct qc_counts_chunk *chunk_of(struct qc_shared_counts *shared, uint64_
 static int put_by(struct qc_shared_counts *shared, uint64_t base, uint64_t mask, struct qc_err *err)
 {
 	struct qc_counts_excess none;
-	int r = 0;
+	int status = 0;
 
 	pthread_mutex_lock(&shared->lock);
-	for (; mask && r == 0; mask &= mask - 1)
-		r = qc_counts_add(&shared->again, base + (uint64_t)__builtin_ctzll(mask), 1, 1,
-				  &none, err);
+	for (; mask && status == 0; mask &= mask - 1)
+		status = qc_counts_add(&shared->again, base + (uint64_t)__builtin_ctzll(mask), 1, 1,
+				       &none, err);
 	pthread_mutex_unlock(&shared->lock);
-	return r;
+	return status;
 }
 
 int qc_shared_counts_put_by(struct qc_shared_counts *shared, uint64_t cluster, struct qc_err *err)
@@ -69,9 +69,9 @@ int qc_shared_counts_add(struct qc_shared_counts *shared, uint64_t first, uint64
 			 struct qc_err *err)
 {
 	uint64_t end = first + count;
-	int r = 0;
+	int status = 0;
 
-	while (first < end && r == 0) {
+	while (first < end && status == 0) {
 		uint64_t part = qc_min(end - first, 64 - first % 64);
 		uint64_t mask = (part == 64 ? ~UINT64_C(0) : (UINT64_C(1) << part) - 1)
 				<< first % 64;
@@ -82,10 +82,10 @@ int qc_shared_counts_add(struct qc_shared_counts *shared, uint64_t first, uint64
 			return -QC_E_NO_MEMORY;
 		again = set_bits(chunk, (unsigned int)(first % QC_COUNTS_CHUNK / 64), mask);
 		if (again)
-			r = put_by(shared, first / 64 * 64, again, err);
+			status = put_by(shared, first / 64 * 64, again, err);
 		first += part;
 	}
-	return r;
+	return status;
 }
 
 int qc_shared_counts_set_word(struct qc_shared_counts *shared, uint64_t word,
@@ -108,9 +108,9 @@ int qc_shared_counts_settle(struct qc_shared_counts *shared,
 			    void *context, struct qc_err *err)
 {
 	const struct qc_counts *again = &shared->again;
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t word = 0; word * 64 < again->clusters && r == 0;) {
+	for (uint64_t word = 0; word * 64 < again->clusters && status == 0;) {
 		struct qc_counts_word counts = qc_counts_word(again, word);
 		uint64_t some = counts.low | counts.high;
 
@@ -118,12 +118,12 @@ int qc_shared_counts_settle(struct qc_shared_counts *shared,
 			word = qc_align_up(word + 1, QC_COUNTS_WORDS);
 			continue;
 		}
-		for (; some && r == 0; some &= some - 1) {
+		for (; some && status == 0; some &= some - 1) {
 			uint64_t cluster = word * 64 + (uint64_t)__builtin_ctzll(some);
 
-			r = take(context, cluster, qc_counts_get(again, cluster), err);
+			status = take(context, cluster, qc_counts_get(again, cluster), err);
 		}
 		word++;
 	}
-	return r;
+	return status;
 }

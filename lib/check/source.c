@@ -11,13 +11,13 @@ static int look_up(struct qc_file *file, struct qc_check_extent *extent, uint64_
 		   struct qc_err *err)
 {
 	uint64_t length;
-	int r;
+	int status;
 
 	if (offset >= extent->start && offset < extent->end)
 		return 0;
-	r = qc_file_extent(file, offset, file->bytes - offset, &extent->data, &length, err);
-	if (r < 0)
-		return r;
+	status = qc_file_extent(file, offset, file->bytes - offset, &extent->data, &length, err);
+	if (status < 0)
+		return status;
 	extent->start = offset;
 	extent->end = offset + length;
 	return 0;
@@ -27,15 +27,15 @@ int qc_check_read_by(struct qc_file *file, struct qc_check_extent *extent, uint6
 		     void *buffer, size_t length, bool *ret_zero, struct qc_err *err)
 {
 	uint64_t end;
-	int r;
+	int status;
 
 	if (offset >= file->bytes) {
 		*ret_zero = true;
 		return 0;
 	}
-	r = look_up(file, extent, offset, err);
-	if (r < 0)
-		return r;
+	status = look_up(file, extent, offset, err);
+	if (status < 0)
+		return status;
 	end = qc_min(offset + length, file->bytes);
 	*ret_zero = !extent->data && end <= extent->end;
 	return *ret_zero ? 0 : qc_file_read(file, offset, buffer, length, err);

@@ -59,7 +59,7 @@ int qc_spans_sweep(struct qc_span *spans, size_t count,
 	struct sweep sweep = {0};
 	uint64_t at = 0;
 	size_t begun = 0;
-	int r = 0;
+	int status = 0;
 
 	if (!ends)
 		return qc_fail_memory(err);
@@ -68,19 +68,19 @@ int qc_spans_sweep(struct qc_span *spans, size_t count,
 	for (size_t i = 0; i < count; i++)
 		ends[i] = &spans[i];
 	qsort(ends, count, sizeof(*ends), by_end);
-	for (size_t ended = 0; ended < count && r == 0;) {
+	for (size_t ended = 0; ended < count && status == 0;) {
 		bool begins = begun < count && spans[begun].start < ends[ended]->end;
 		uint64_t next = begins ? spans[begun].start : ends[ended]->end;
 		struct qc_stretch stretch = {at, next, sweep.weight, sweep.active,
 					     sweep.active ? sweep.longest_active : sweep.longest};
 
 		if (next > at && sweep.weight > 0)
-			r = take(context, &stretch, err);
+			status = take(context, &stretch, err);
 		at = next;
 		if (begins)
 			begin(&sweep, &spans[begun++]);
 		else
 			finish(&sweep, ends[ended++]);
 	}
-	return r;
+	return status;
 }

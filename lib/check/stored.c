@@ -44,14 +44,15 @@ static int read_block(struct qc_check *check, uint64_t index, struct qc_err *err
 	struct qc_stored *stored = &check->stored;
 	size_t bytes = (size_t)check->geometry.cluster_bytes;
 	bool zero;
-	int r;
+	int status;
 
 	if (stored->block_index == index)
 		return 0;
 	stored->block_index = NO_BLOCK;
-	r = qc_check_read(check, block_offset(stored, index), stored->block, bytes, &zero, err);
-	if (r < 0)
-		return r;
+	status =
+		qc_check_read(check, block_offset(stored, index), stored->block, bytes, &zero, err);
+	if (status < 0)
+		return status;
 	if (zero)
 		memset(stored->block, 0, bytes);
 	stored->block_index = index;
@@ -63,15 +64,15 @@ int qc_stored_get(struct qc_check *check, uint64_t cluster, bool *ret_known, uin
 {
 	const struct qc_geometry *g = &check->geometry;
 	uint64_t index = cluster / g->refcounts_per_block;
-	int r;
+	int status;
 
 	*ret = 0;
 	*ret_known = is_readable(check, index);
 	if (!*ret_known || block_offset(&check->stored, index) == 0)
 		return 0;
-	r = read_block(check, index, err);
-	if (r < 0)
-		return r;
+	status = read_block(check, index, err);
+	if (status < 0)
+		return status;
 	*ret = qc_refcount_get(g, check->stored.block, cluster % g->refcounts_per_block);
 	return 0;
 }
@@ -105,9 +106,9 @@ static int take_block(struct loading *loading, uint64_t first, uint64_t end, con
 	static const uint8_t all_zero[8 << QC_REFCOUNT_ORDER_MAX];
 	const struct qc_geometry *g = &loading->check->geometry;
 	size_t bytes = (size_t)8 << g->refcount_order; /* of 64 counts */
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t at = first; at < end && r == 0; at += 64) {
+	for (uint64_t at = first; at < end && status == 0; at += 64) {
 		const uint8_t *counts = block + (at - first) / 64 * bytes;
 		struct qc_counts_word word = {~UINT64_C(0), 0};
 
@@ -119,9 +120,9 @@ static int take_block(struct loading *loading, uint64_t first, uint64_t end, con
 			word.low &= (UINT64_C(1) << (end - at)) - 1;
 			word.high &= (UINT64_C(1) << (end - at)) - 1;
 		}
-		r = qc_shared_counts_set_word(&loading->shown, at / 64, word, err);
+		status = qc_shared_counts_set_word(&loading->shown, at / 64, word, err);
 	}
-	return r;
+	return status;
 }
 
 static int load_table(struct qc_check *check, struct qc_err *err)
@@ -129,7 +130,7 @@ static int load_table(struct qc_check *check, struct qc_err *err)
 	struct qc_stored *stored = &check->stored;
 	size_t bytes = (size_t)check->header.refcount_table_clusters
 		       << check->geometry.cluster_bits;
-	int r;
+	int status;
 
 	if (check->options->without_refcounts)
 		bytes = 0;
@@ -139,8 +140,9 @@ static int load_table(struct qc_check *check, struct qc_err *err)
 	stored->block_index = NO_BLOCK;
 	if (!stored->table || !stored->block)
 		return qc_fail_memory(err);
-	r = qc_file_read(check->file, check->header.refcount_table.byte, stored->table, bytes, err);
-	if (r < 0)
+	status = qc_file_read(check->file, check->header.refcount_table.byte, stored->table, bytes,
+			      err);
+	if (status < 0)
 		return qc_err_context(err, "refcount table");
 	for (uint64_t i = 0; i < stored->entries; i++)
 		stored->table[i] = qc_load_be64(&stored->table[i]);
@@ -155,13 +157,13 @@ static int load_block(struct loading *loading, uint64_t index, struct qc_check_e
 	uint64_t first = index * g->refcounts_per_block;
 	uint64_t end = qc_min(first + g->refcounts_per_block, check->stored.shown.clusters);
 	bool zero;
-	int r;
+	int status;
 
 	if (block_offset(&check->stored, index) == 0 || !is_readable(check, index))
 		return 0;
-	r = qc_check_read_by(check->file, extent, block_offset(&check->stored, index), block,
-			     (size_t)g->cluster_bytes, &zero, err);
-	return r < 0 || zero ? r : take_block(loading, first, end, block, err);
+	status = qc_check_read_by(check->file, extent, block_offset(&check->stored, index), block,
+				  (size_t)g->cluster_bytes, &zero, err);
+	return status < 0 || zero ? status : take_block(loading, first, end, block, err);
 }
 
 static int load_some(struct qc_pieces *pieces, struct qc_err *err)
@@ -170,13 +172,13 @@ static int load_some(struct qc_pieces *pieces, struct qc_err *err)
 	struct qc_check_extent extent = {0};
 	uint8_t *block = malloc((size_t)loading->check->geometry.cluster_bytes);
 	size_t first, count;
-	int r = block ? 0 : qc_fail_memory(err);
+	int status = block ? 0 : qc_fail_memory(err);
 
-	while (r == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
-		for (size_t i = first; r == 0 && i < first + count; i++)
-			r = load_block(loading, i, &extent, block, err);
+	while (status == 0 && (count = qc_pieces_take(pieces, TAKE_AT_ONCE, &first)) > 0)
+		for (size_t i = first; status == 0 && i < first + count; i++)
+			status = load_block(loading, i, &extent, block, err);
 	free(block);
-	return r;
+	return status;
 }
 
 static int load_blocks(struct qc_check *check, uint64_t blocks, struct qc_err *err)
@@ -184,29 +186,29 @@ static int load_blocks(struct qc_check *check, uint64_t blocks, struct qc_err *e
 	struct loading loading = {.check = check};
 	struct qc_pieces pieces = {.count = (size_t)blocks, .work = load_some, .context = &loading};
 	uint64_t bytes = blocks << check->geometry.cluster_bits;
-	int r;
+	int status;
 
 	for (unsigned int i = 0; i < 64; i++)
 		qc_refcount_set(&check->geometry, loading.all_ones, i, 1);
-	r = qc_shared_counts_init(&loading.shown, &check->stored.shown, err);
-	if (r == 0)
-		r = qc_pieces_run(&pieces, check->options->jobs,
-				  (size_t)qc_max(1, bytes / JOB_BYTES), err);
+	status = qc_shared_counts_init(&loading.shown, &check->stored.shown, err);
+	if (status == 0)
+		status = qc_pieces_run(&pieces, check->options->jobs,
+				       (size_t)qc_max(1, bytes / JOB_BYTES), err);
 	qc_shared_counts_clear(&loading.shown);
-	return r;
+	return status;
 }
 
 int qc_stored_load(struct qc_check *check, struct qc_err *err)
 {
 	const struct qc_geometry *g = &check->geometry;
 	uint64_t blocks;
-	int r;
+	int status;
 
-	r = qc_counts_init(&check->stored.shown, check->references.clusters, UINT64_MAX, err);
-	if (r == 0)
-		r = load_table(check, err);
-	if (r < 0)
-		return r;
+	status = qc_counts_init(&check->stored.shown, check->references.clusters, UINT64_MAX, err);
+	if (status == 0)
+		status = load_table(check, err);
+	if (status < 0)
+		return status;
 	/* Blocks of clusters past the file count too: a flag there may be looked up. */
 	for (uint64_t i = 0; i < check->stored.entries; i++)
 		check->stored.unreadable |= !is_readable(check, i);

@@ -65,22 +65,23 @@ static void merge_tables(struct walk *walk)
 static int read_tables(struct walk *walk, struct qc_err *err)
 {
 	uint32_t bits = walk->check->geometry.cluster_bits;
-	int r = qc_check_plain_tables(walk->check, walk->tables, walk->count, err);
+	int status = qc_check_plain_tables(walk->check, walk->tables, walk->count, err);
 
-	for (uint64_t i = 0; i < walk->count && r == 0; i++) {
+	for (uint64_t i = 0; i < walk->count && status == 0; i++) {
 		bool zero;
 
 		if (walk->tables[i].counted)
 			continue;
 		qc_progress_step(walk->check->options->progress, i << bits, walk->count << bits);
-		r = qc_check_read(walk->check, walk->tables[i].offset, walk->l2_bytes,
-				  (size_t)walk->check->geometry.cluster_bytes, &zero, err);
-		if (r == 0 && !zero)
-			r = qc_check_l2_entries(walk->check, &walk->tables[i], walk->l2_bytes, err);
+		status = qc_check_read(walk->check, walk->tables[i].offset, walk->l2_bytes,
+				       (size_t)walk->check->geometry.cluster_bytes, &zero, err);
+		if (status == 0 && !zero)
+			status = qc_check_l2_entries(walk->check, &walk->tables[i], walk->l2_bytes,
+						     err);
 	}
 	qc_progress_step(walk->check->options->progress, walk->count << bits, walk->count << bits);
 	walk->count = 0;
-	return r;
+	return status;
 }
 
 static int grow_tables(struct walk *walk, struct qc_err *err)
@@ -97,19 +98,19 @@ static int grow_tables(struct walk *walk, struct qc_err *err)
 
 static int add_table(struct walk *walk, const struct qc_check_l2 *table, struct qc_err *err)
 {
-	int r = 0;
+	int status = 0;
 
 	if (walk->count == ROUND_TABLES_MAX) {
 		merge_tables(walk);
 		/* If merging did not make much room, the round is over. */
 		if (walk->count > ROUND_TABLES_MAX / 2)
-			r = read_tables(walk, err);
+			status = read_tables(walk, err);
 	}
-	if (r == 0 && walk->count == walk->room)
-		r = grow_tables(walk, err);
-	if (r == 0)
+	if (status == 0 && walk->count == walk->room)
+		status = grow_tables(walk, err);
+	if (status == 0)
 		walk->tables[walk->count++] = *table;
-	return r;
+	return status;
 }
 
 /* Checks the COPIED flag of an active L1 entry; *ret_known: those of its L2 entries can be, too. */
@@ -118,19 +119,19 @@ static int check_copied(struct qc_check *check, uint64_t index, uint64_t entry,
 {
 	struct qc_host table = qc_l1_table_of(entry);
 	uint64_t refcount;
-	int r;
+	int status;
 
 	*ret_known = false;
 	if (qc_host_is_none(table))
 		return 0;
-	r = qc_stored_get(check, qc_host_cluster(&check->geometry, table), ret_known, &refcount,
-			  err);
-	if (r == 0 && *ret_known && (refcount == 1) != ((entry & QC_L1_COPIED) != 0))
+	status = qc_stored_get(check, qc_host_cluster(&check->geometry, table), ret_known,
+			       &refcount, err);
+	if (status == 0 && *ret_known && (refcount == 1) != ((entry & QC_L1_COPIED) != 0))
 		qc_check_report(check, QC_FINDING_COPIED_L2_TABLE, 1, table, place,
 				"OFLAG_COPIED L2 cluster: l1_index=%" PRIu64 " l1_entry=%" PRIx64
 				" refcount=%" PRIu64,
 				index, entry, refcount);
-	return r;
+	return status;
 }
 
 static struct qc_check_place place_of(const struct qc_check *check, uint32_t owner, uint64_t index)
@@ -156,50 +157,50 @@ static int take_l1_entry(struct walk *walk, const struct qc_stretch *stretch, ui
 	};
 	struct qc_check_place place = place_of(check, table.owner, table.l1_index);
 	bool known = false;
-	int r;
+	int status;
 
 	if (entry & QC_L1_RESERVED)
 		qc_check_report(check, QC_FINDING_L1_RESERVED, table.weight, qc_host(at), &place,
 				"found L1 entry with reserved bits set: %" PRIx64, entry);
 	qc_check_claim_for(check, QC_CLAIM_L2, table.active > 0);
-	r = qc_check_count(check, table.offset, g->cluster_bytes, table.weight, &place, err);
-	if (r < 0)
-		return r;
+	status = qc_check_count(check, table.offset, g->cluster_bytes, table.weight, &place, err);
+	if (status < 0)
+		return status;
 	if (!qc_is_aligned(table.offset, g->cluster_bytes))
 		qc_check_report(check, QC_FINDING_L1_UNALIGNED, table.weight, qc_host(at), &place,
 				"l2_offset=%" PRIx64 ": table is not cluster aligned; L1 entry "
 				"corrupted",
 				table.offset);
 	if (table.active && !check->subject)
-		r = check_copied(check, table.l1_index, entry, &place, &known, err);
+		status = check_copied(check, table.l1_index, entry, &place, &known, err);
 	table.copied_weight = known ? table.active : 0;
 	if ((entry & QC_L1_RESERVED) == 0 && qc_is_aligned(table.offset, g->cluster_bytes)
 	    && table.offset < check->file->bytes) {
 		table.mendable = table.active;
 		table.elsewhere = table.weight - table.active;
 	}
-	return r < 0 ? r : add_table(walk, &table, err);
+	return status < 0 ? status : add_table(walk, &table, err);
 }
 
 static int take_l1_stretch(void *context, const struct qc_stretch *stretch, struct qc_err *err)
 {
 	struct walk *walk = context;
-	int r = 0;
+	int status = 0;
 
-	for (uint64_t at = stretch->start; at < stretch->end && r == 0;) {
+	for (uint64_t at = stretch->start; at < stretch->end && status == 0;) {
 		uint64_t bytes = qc_min(L1_PART_BYTES, stretch->end - at);
 		bool zero;
 
-		r = qc_check_read(walk->check, at, walk->part, (size_t)bytes, &zero, err);
-		for (uint64_t i = 0; i < bytes && r == 0 && !zero; i += sizeof(uint64_t)) {
+		status = qc_check_read(walk->check, at, walk->part, (size_t)bytes, &zero, err);
+		for (uint64_t i = 0; i < bytes && status == 0 && !zero; i += sizeof(uint64_t)) {
 			uint64_t entry = qc_load_be64(walk->part + i);
 
 			if (entry != 0)
-				r = take_l1_entry(walk, stretch, at + i, entry, err);
+				status = take_l1_entry(walk, stretch, at + i, entry, err);
 		}
 		at += bytes;
 	}
-	return r;
+	return status;
 }
 
 static int count_stretch(void *context, const struct qc_stretch *stretch, struct qc_err *err)
@@ -294,24 +295,24 @@ int qc_check_walk(struct qc_check *check, struct qc_err *err)
 	QC_AUTOFREE struct qc_span *spans = calloc(check->snapshots.count + 1, sizeof(*spans));
 	struct walk walk = {.check = check};
 	size_t count;
-	int r;
+	int status;
 
 	walk.part = malloc(L1_PART_BYTES);
 	walk.l2_bytes = malloc((size_t)check->geometry.cluster_bytes);
 	if (!spans || !walk.part || !walk.l2_bytes) {
-		r = qc_fail_memory(err);
+		status = qc_fail_memory(err);
 		goto out;
 	}
 	count = list_l1_tables(check, spans);
-	r = check->gave_up ? 0 : count_l1_tables(check, spans, count, err);
-	if (r == 0 && !check->gave_up)
-		r = qc_spans_sweep(spans, count, take_l1_stretch, &walk, err);
+	status = check->gave_up ? 0 : count_l1_tables(check, spans, count, err);
+	if (status == 0 && !check->gave_up)
+		status = qc_spans_sweep(spans, count, take_l1_stretch, &walk, err);
 	merge_tables(&walk);
-	if (r == 0)
-		r = read_tables(&walk, err);
+	if (status == 0)
+		status = read_tables(&walk, err);
 out:
 	free(walk.tables);
 	free(walk.l2_bytes);
 	free(walk.part);
-	return r;
+	return status;
 }

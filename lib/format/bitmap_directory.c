@@ -101,12 +101,12 @@ int qc_bitmaps_decode(const uint8_t *bytes, size_t length, uint32_t count,
 	for (uint32_t i = 0; i < count; i++) {
 		struct qc_bitmap *bitmap = &found.list[i];
 		const char *fault;
-		int r;
+		int status;
 
 		found.count = i + 1;
-		r = take_next(bytes, length, &offset, bitmap, err);
-		if (r < 0)
-			return r;
+		status = take_next(bytes, length, &offset, bitmap, err);
+		if (status < 0)
+			return status;
 		fault = fault_of(bitmap);
 		if (fault)
 			qc_report_at(to, QC_FINDING_BITMAPS_MALFORMED, bitmap->table,

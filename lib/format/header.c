@@ -217,11 +217,11 @@ int qc_header_decode(const uint8_t *bytes, size_t length, const struct qc_findin
 {
 	struct qc_disk_header disk = {0};
 	struct qc_header header;
-	int r;
+	int status;
 
-	r = check_magic(bytes, length, err);
-	if (r < 0)
-		return r;
+	status = check_magic(bytes, length, err);
+	if (status < 0)
+		return status;
 	memcpy(&disk, bytes, (size_t)qc_min(length, sizeof(disk)));
 	take_common_fields(&disk, &header);
 	if (header.version == 3 && !take_version_3_fields(&disk, length, &header))

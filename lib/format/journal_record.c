@@ -94,11 +94,11 @@ int qc_journal_head_decode(const struct qc_disk_journal_head *from, struct qc_jo
 		.file_bytes_before = qc_be64_get(from->file_bytes_before),
 		.file_bytes_after = qc_be64_get(from->file_bytes_after),
 	};
-	int r;
+	int status;
 
-	r = check_head(from, &head, err);
-	if (r < 0)
-		return r;
+	status = check_head(from, &head, err);
+	if (status < 0)
+		return status;
 	memcpy(head.before, from->before, sizeof(head.before));
 	memcpy(head.after, from->after, sizeof(head.after));
 	*ret = head;

@@ -182,18 +182,18 @@ int qc_snapshots_decode(const struct qc_geometry *g, const uint8_t *bytes, size_
 {
 	QC_CLEANUP(qc_snapshots_clear) struct qc_snapshots found = {0};
 	uint64_t needed = 0;
-	int r;
+	int status;
 
 	if (count > QC_SNAPSHOTS_MAX)
 		return qc_fail(err, QC_E_FORMAT, "%" PRIu32 " snapshots, more than %u", count,
 			       QC_SNAPSHOTS_MAX);
-	r = measure(bytes, length, count, &needed, err);
-	if (r < 0)
-		return r;
+	status = measure(bytes, length, count, &needed, err);
+	if (status < 0)
+		return status;
 	if (count > 0 && needed <= length) {
-		r = take_all(g, bytes, count, to, &found, err);
-		if (r < 0)
-			return r;
+		status = take_all(g, bytes, count, to, &found, err);
+		if (status < 0)
+			return status;
 	}
 	*ret_needed = needed;
 	*ret = found;

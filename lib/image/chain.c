@@ -34,7 +34,7 @@ int qc_image_require_readable(const struct qc_image *image, struct qc_err *err)
 {
 	if (image->header.crypt_method != QC_CRYPT_NONE)
 		return qc_fail(err, QC_E_UNSUPPORTED, "encrypted images cannot be read");
-	if (image->data == NULL)
+	if (!image->data)
 		return qc_fail(err, QC_E_UNSUPPORTED, "its external data file is not open");
 	if (image->geometry.external_data
 	    && (image->header.incompatible & QC_INCOMPAT_CORRUPT) != 0)
@@ -49,7 +49,7 @@ void qc_layer_close(struct qc_layer *layer)
 {
 	struct qc_layer *backing;
 
-	for (; layer != NULL; layer = backing) {
+	for (; layer; layer = backing) {
 		backing = layer->backing;
 		qc_image_close(layer->image);
 		qc_file_close(layer->data);
@@ -61,22 +61,22 @@ void qc_layer_close(struct qc_layer *layer)
 
 struct qc_file *qc_layer_data(const struct qc_layer *layer)
 {
-	return layer->image != NULL ? layer->image->data : layer->file;
+	return layer->image ? layer->image->data : layer->file;
 }
 
 const char *qc_layer_data_name(const struct qc_layer *layer)
 {
-	return layer->data != NULL ? layer->image->data_file_name : layer->path;
+	return layer->data ? layer->image->data_file_name : layer->path;
 }
 
 static int probe(struct qc_file *file, enum layer_format *ret, struct qc_err *err)
 {
 	uint8_t magic[4];
-	int rc;
+	int status;
 
-	rc = qc_file_read(file, 0, magic, sizeof(magic), err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_read(file, 0, magic, sizeof(magic), err);
+	if (status < 0)
+		return status;
 	*ret = qc_load_be32(magic) == QC_MAGIC ? LAYER_PROBED_QCOW2 : LAYER_RAW;
 	return 0;
 }
@@ -104,24 +104,25 @@ static int open_data(struct qc_layer *layer, const char *top_path, const struct 
 	const struct qc_file_open file = {
 		.lock = how->file.lock == QC_LOCK_FORCE ? QC_LOCK_FORCE : QC_LOCK_READ,
 	};
-	int rc;
+	int status;
 
 	if (!layer->image->geometry.external_data)
 		return 0;
-	rc = qc_data_file_open(layer->image, top_path, how->policy, &file, NULL, &layer->data, err);
+	status = qc_data_file_open(layer->image, top_path, how->policy, &file, NULL, &layer->data,
+				   err);
 	layer->image->data = layer->data;
-	return rc;
+	return status;
 }
 
 static int open_image(struct qc_layer *layer, enum layer_format format, const char *top_path,
 		      const struct qc_chain_open *how, struct qc_err *err)
 {
-	int rc;
+	int status;
 
-	rc = qc_image_open(layer->file, NULL, &layer->image, err);
-	if (rc < 0)
-		return rc;
-	if (format == LAYER_PROBED_QCOW2 && layer->image->backing_name != NULL)
+	status = qc_image_open(layer->file, NULL, &layer->image, err);
+	if (status < 0)
+		return status;
+	if (format == LAYER_PROBED_QCOW2 && layer->image->backing_name)
 		return qc_fail(err, QC_E_POLICY,
 			       "its format is not recorded, so its own backing file is not opened");
 	if (format == LAYER_PROBED_QCOW2 && layer->image->geometry.external_data)
@@ -130,9 +131,9 @@ static int open_image(struct qc_layer *layer, enum layer_format format, const ch
 	layer->disk_bytes = layer->image->header.disk_bytes;
 	if (how->metadata_only)
 		return 0;
-	rc = open_data(layer, top_path, how, err);
-	if (rc < 0 || (how->encrypted && layer->image->header.crypt_method != QC_CRYPT_NONE))
-		return rc;
+	status = open_data(layer, top_path, how, err);
+	if (status < 0 || (how->encrypted && layer->image->header.crypt_method != QC_CRYPT_NONE))
+		return status;
 	return qc_image_require_readable(layer->image, err);
 }
 
@@ -141,11 +142,11 @@ static int set_up_layer(const struct walk *walk, struct qc_layer *layer, const c
 			struct qc_err *err)
 {
 	enum layer_format format = LAYER_RAW;
-	int rc;
+	int status;
 
-	rc = choose_format(layer->file, recorded, &format, err);
-	if (rc < 0)
-		return rc;
+	status = choose_format(layer->file, recorded, &format, err);
+	if (status < 0)
+		return status;
 	if (format != LAYER_RAW)
 		return open_image(layer, format, walk->top_path, walk->how, err);
 	/* Disks have whole sectors; the file's last one is filled up with zeroes. */
@@ -159,10 +160,10 @@ static int new_layer(const char *path, struct qc_layer **ret, struct qc_err *err
 {
 	struct qc_layer *layer = calloc(1, sizeof(*layer));
 
-	if (layer == NULL)
+	if (!layer)
 		return qc_fail_memory(err);
 	layer->path = strdup(path);
-	if (layer->path == NULL) {
+	if (!layer->path) {
 		free(layer);
 		return qc_fail_memory(err);
 	}
@@ -183,7 +184,7 @@ static int refuse_loop(const struct walk *walk, const struct qc_file *file, stru
 	if (!qc_file_posix_identity(file, &self))
 		return 0;
 	loop = walk->has_top && same_file(&self, &walk->top);
-	for (const struct qc_layer *layer = walk->below; layer != NULL; layer = layer->backing)
+	for (const struct qc_layer *layer = walk->below; layer; layer = layer->backing)
 		if (qc_file_posix_identity(layer->file, &other))
 			loop = loop || same_file(&self, &other);
 	if (!loop)
@@ -215,14 +216,14 @@ static int open_layer(const struct walk *walk, struct qc_layer *layer, const cha
 	const struct qc_file_open how = {
 		.lock = walk->how->file.lock == QC_LOCK_FORCE ? QC_LOCK_FORCE : QC_LOCK_READ,
 	};
-	int rc;
+	int status;
 
-	rc = qc_file_posix_open(layer->path, &how, &layer->file, err);
-	if (rc < 0)
+	status = qc_file_posix_open(layer->path, &how, &layer->file, err);
+	if (status < 0)
 		return explain_lock(walk, layer->path, err);
-	rc = refuse_loop(walk, layer->file, err);
-	if (rc < 0)
-		return rc;
+	status = refuse_loop(walk, layer->file, err);
+	if (status < 0)
+		return status;
 	return set_up_layer(walk, layer, recorded, err);
 }
 
@@ -232,24 +233,24 @@ static int open_backing(const struct walk *walk, const struct qc_image *image,
 {
 	struct qc_layer *layer = NULL;
 	char *path = NULL;
-	int rc;
+	int status;
 
 	if (walk->depth >= QC_CHAIN_DEPTH_MAX)
 		return qc_fail(err, QC_E_UNSUPPORTED, "the chain is longer than %u images",
 			       QC_CHAIN_DEPTH_MAX);
-	rc = qc_reference_resolve(image_path, image->backing_name, &path, err);
-	if (rc < 0)
-		return rc;
-	rc = qc_reference_allow(walk->how->policy, walk->top_path, path, err);
-	if (rc == 0)
-		rc = new_layer(path, &layer, err);
+	status = qc_reference_resolve(image_path, image->backing_name, &path, err);
+	if (status < 0)
+		return status;
+	status = qc_reference_allow(walk->how->policy, walk->top_path, path, err);
+	if (status == 0)
+		status = new_layer(path, &layer, err);
 	free(path);
-	if (rc < 0)
-		return rc;
-	rc = open_layer(walk, layer, image->extensions.backing_format, err);
-	if (rc < 0) {
+	if (status < 0)
+		return status;
+	status = open_layer(walk, layer, image->extensions.backing_format, err);
+	if (status < 0) {
 		qc_layer_close(layer);
-		return rc;
+		return status;
 	}
 	*ret = layer;
 	return 0;
@@ -261,16 +262,16 @@ int qc_chain_open_backing(const struct qc_image *image, const char *image_path,
 {
 	struct walk walk = {.top_path = image_path, .how = how, .depth = 1};
 	struct qc_layer **end = &walk.below;
-	int rc;
+	int status;
 
 	walk.has_top =
 		qc_file_posix_identity(how->top_file ? how->top_file : image->file, &walk.top);
-	while (image != NULL && image->backing_name != NULL) {
-		rc = open_backing(&walk, image, image_path, end, err);
-		if (rc < 0) {
+	while (image && image->backing_name) {
+		status = open_backing(&walk, image, image_path, end, err);
+		if (status < 0) {
 			qc_err_context(err, "backing file '%s'", image->backing_name);
 			qc_layer_close(walk.below);
-			return rc;
+			return status;
 		}
 		image = (*end)->image;
 		image_path = (*end)->path;
@@ -285,19 +286,19 @@ int qc_chain_open_backing(const struct qc_image *image, const char *image_path,
 static int set_up_top(struct qc_layer *top, const struct qc_chain_open *how, struct qc_err *err)
 {
 	const struct walk walk = {.top_path = top->path, .how = how};
-	const char *format = how->format != NULL ? how->format : "qcow2";
+	const char *format = how->format ? how->format : "qcow2";
 	enum layer_format probed;
-	int rc;
+	int status;
 
 	if (format[0] == '\0') {
-		rc = probe(top->file, &probed, err);
-		if (rc < 0)
-			return rc;
+		status = probe(top->file, &probed, err);
+		if (status < 0)
+			return status;
 		format = probed == LAYER_RAW ? "raw" : "qcow2";
 	}
-	rc = set_up_layer(&walk, top, format, err);
-	if (rc < 0 || top->image == NULL)
-		return rc;
+	status = set_up_layer(&walk, top, format, err);
+	if (status < 0 || !top->image)
+		return status;
 	return qc_chain_open_backing(top->image, top->path, how, &top->backing, err);
 }
 
@@ -305,17 +306,17 @@ int qc_chain_open(const char *path, const struct qc_chain_open *how, struct qc_l
 		  struct qc_err *err)
 {
 	struct qc_layer *top = NULL;
-	int rc;
+	int status;
 
-	rc = new_layer(path, &top, err);
-	if (rc < 0)
-		return rc;
-	rc = qc_file_posix_open(path, &how->file, &top->file, err);
-	if (rc == 0)
-		rc = set_up_top(top, how, err);
-	if (rc < 0) {
+	status = new_layer(path, &top, err);
+	if (status < 0)
+		return status;
+	status = qc_file_posix_open(path, &how->file, &top->file, err);
+	if (status == 0)
+		status = set_up_top(top, how, err);
+	if (status < 0) {
 		qc_layer_close(top);
-		return rc;
+		return status;
 	}
 	*ret = top;
 	return 0;

@@ -7,7 +7,7 @@
 /* Encrypted bytes are nowhere as the guest sees them, and what a hole decrypts to is not zeroes. */
 static bool is_encrypted(const struct qc_image *image)
 {
-	return image != NULL && image->header.crypt_method != QC_CRYPT_NONE;
+	return image && image->header.crypt_method != QC_CRYPT_NONE;
 }
 
 static void describe(const struct qc_image *image, const struct qc_extent *extent,
@@ -27,13 +27,13 @@ static int look_for_hole(struct qc_image *image, struct qc_chain_extent *extent,
 {
 	uint64_t bytes;
 	bool data;
-	int rc;
+	int status;
 
 	if (!extent->data || extent->compressed || !qc_image_is_thin(image))
 		return 0;
-	rc = qc_map_file(image->data, extent->host.byte, extent->bytes, &data, &bytes, err);
-	if (rc < 0)
-		return rc;
+	status = qc_map_file(image->data, extent->host.byte, extent->bytes, &data, &bytes, err);
+	if (status < 0)
+		return status;
 	extent->zero = !data;
 	extent->bytes = bytes;
 	return 0;
@@ -45,24 +45,24 @@ int qc_chain_map(const struct qc_view *view, struct qc_guest at, uint64_t max_by
 	struct qc_chain_extent found = {0};
 	struct qc_view current = *view;
 	struct qc_extent extent;
-	int rc;
+	int status;
 
 	for (;; found.depth++) {
-		rc = qc_map_layer(&current, at, max_bytes, &extent, err);
-		if (rc < 0)
-			return rc;
+		status = qc_map_layer(&current, at, max_bytes, &extent, err);
+		if (status < 0)
+			return status;
 		max_bytes = extent.bytes;
-		if (extent.kind != QC_EXTENT_UNALLOCATED || current.backing == NULL
+		if (extent.kind != QC_EXTENT_UNALLOCATED || !current.backing
 		    || at.byte >= current.backing->disk_bytes)
 			break;
 		found.layer = current.backing;
 		qc_view_active(found.layer, &current);
 	}
 	describe(current.image, &extent, &found);
-	if (current.image != NULL && !is_encrypted(current.image)) {
-		rc = look_for_hole(current.image, &found, err);
-		if (rc < 0)
-			return rc;
+	if (current.image && !is_encrypted(current.image)) {
+		status = look_for_hole(current.image, &found, err);
+		if (status < 0)
+			return status;
 	}
 	*ret = found;
 	return 0;

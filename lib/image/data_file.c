@@ -22,11 +22,11 @@ static int refuse_image_itself(const char *path, const struct qc_file *image_fil
 	const struct qc_file_open peek = {.lock = QC_LOCK_NONE};
 	struct qc_file *file;
 	bool itself;
-	int rc;
+	int status;
 
-	rc = qc_file_posix_open(path, &peek, &file, err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_posix_open(path, &peek, &file, err);
+	if (status < 0)
+		return status;
 	itself = is_image_itself(file, image_file);
 	qc_file_close(file);
 	return itself ? qc_fail(err, QC_E_FORMAT, "is the image itself") : 0;
@@ -38,17 +38,17 @@ static int open_named(const struct qc_image *image, const char *policy_path,
 {
 	QC_AUTOFREE char *path = NULL;
 	struct qc_file *file;
-	int rc;
+	int status;
 
-	rc = qc_reference_resolve("", image->data_file_name, &path, err);
-	if (rc == 0)
-		rc = qc_reference_allow(policy, policy_path, path, err);
-	if (rc == 0)
-		rc = refuse_image_itself(path, image_file, err);
-	if (rc == 0)
-		rc = qc_file_posix_open(path, how, &file, err);
-	if (rc < 0)
-		return rc;
+	status = qc_reference_resolve("", image->data_file_name, &path, err);
+	if (status == 0)
+		status = qc_reference_allow(policy, policy_path, path, err);
+	if (status == 0)
+		status = refuse_image_itself(path, image_file, err);
+	if (status == 0)
+		status = qc_file_posix_open(path, how, &file, err);
+	if (status < 0)
+		return status;
 	if (is_image_itself(file, image_file)) {
 		qc_file_close(file);
 		return qc_fail(err, QC_E_FORMAT, "is the image itself");
@@ -61,14 +61,14 @@ int qc_data_file_open(const struct qc_image *image, const char *policy_path,
 		      enum qc_chain_policy policy, const struct qc_file_open *how,
 		      const struct qc_file *image_file, struct qc_file **ret, struct qc_err *err)
 {
-	int rc;
+	int status;
 
-	if (image->data_file_name == NULL)
+	if (!image->data_file_name)
 		return qc_fail(err, QC_E_FORMAT,
 			       "the image has an external data file but does not name it");
-	rc = open_named(image, policy_path, policy, how, image_file ? image_file : image->file, ret,
-			err);
-	return rc < 0 ? qc_err_context(err, "data file '%s'", image->data_file_name) : 0;
+	status = open_named(image, policy_path, policy, how, image_file ? image_file : image->file,
+			    ret, err);
+	return status < 0 ? qc_err_context(err, "data file '%s'", image->data_file_name) : 0;
 }
 
 bool qc_data_file_is_raw(const struct qc_image *image)

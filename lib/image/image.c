@@ -51,29 +51,29 @@ static int verdict(const struct opening *o, struct qc_err *err)
  * A table could not be decoded at all. Opened strictly that is the end; leniently it is one more
  * finding and the table is empty. Anything but a matter of format is the caller's problem.
  */
-static int tolerate(const struct opening *o, int rc, enum qc_finding_id id, struct qc_host table,
-		    const struct qc_err *err)
+static int tolerate(const struct opening *o, int status, enum qc_finding_id id,
+		    struct qc_host table, const struct qc_err *err)
 {
-	if (rc == -QC_E_FORMAT && !o->strict) {
+	if (status == -QC_E_FORMAT && !o->strict) {
 		qc_report_at(o->findings, id, table, "%s", err->text);
 		return 0;
 	}
-	return rc;
+	return status;
 }
 
 static int load_header(struct opening *o, struct qc_err *err)
 {
 	struct qc_image *image = o->image;
-	int rc;
+	int status;
 
-	rc = qc_file_read(image->file, 0, image->sector0, sizeof(image->sector0), err);
-	if (rc < 0)
-		return rc;
-	rc = qc_header_decode(image->sector0,
-			      (size_t)qc_min(image->file->bytes, sizeof(image->sector0)),
-			      o->findings, &image->header, err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_read(image->file, 0, image->sector0, sizeof(image->sector0), err);
+	if (status < 0)
+		return status;
+	status = qc_header_decode(image->sector0,
+				  (size_t)qc_min(image->file->bytes, sizeof(image->sector0)),
+				  o->findings, &image->header, err);
+	if (status < 0)
+		return status;
 	qc_header_geometry(&image->header, &image->geometry);
 	image->data = image->geometry.external_data ? NULL : image->file;
 	return verdict(o, err);
@@ -88,7 +88,7 @@ static int take_name(const struct qc_image *image, const uint8_t *cluster0, uint
 	if (length == 0 || !qc_range_fits(offset, length, image->geometry.cluster_bytes))
 		return 0;
 	name = malloc((size_t)length + 1);
-	if (name == NULL)
+	if (!name)
 		return qc_fail_memory(err);
 	memcpy(name, cluster0 + offset, (size_t)length);
 	name[length] = '\0';
@@ -117,36 +117,37 @@ static int load_cluster0(struct opening *o, struct qc_err *err)
 	struct qc_image *image = o->image;
 	const struct qc_header *header = &image->header;
 	QC_AUTOFREE uint8_t *cluster0 = NULL;
-	int rc;
+	int status;
 
 	cluster0 = malloc((size_t)image->geometry.cluster_bytes);
-	if (cluster0 == NULL)
+	if (!cluster0)
 		return qc_fail_memory(err);
-	rc = qc_file_read(image->file, 0, cluster0, (size_t)image->geometry.cluster_bytes, err);
-	if (rc < 0)
-		return rc;
-	rc = qc_extensions_decode(header, cluster0,
-				  (size_t)qc_min(image->file->bytes, image->geometry.cluster_bytes),
-				  o->findings, &image->extensions, err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_read(image->file, 0, cluster0, (size_t)image->geometry.cluster_bytes, err);
+	if (status < 0)
+		return status;
+	status = qc_extensions_decode(header, cluster0,
+				      (size_t)qc_min(image->file->bytes,
+						     image->geometry.cluster_bytes),
+				      o->findings, &image->extensions, err);
+	if (status < 0)
+		return status;
 	if (o->strict) {
-		rc = refuse_unknown_features(image, cluster0, err);
-		if (rc < 0)
-			return rc;
+		status = refuse_unknown_features(image, cluster0, err);
+		if (status < 0)
+			return status;
 	}
 	if (!qc_host_is_none(header->backing_name)
 	    && header->backing_name_bytes <= QC_BACKING_NAME_BYTES_MAX) {
-		rc = take_name(image, cluster0, header->backing_name.byte,
-			       header->backing_name_bytes, &image->backing_name, err);
-		if (rc < 0)
-			return rc;
+		status = take_name(image, cluster0, header->backing_name.byte,
+				   header->backing_name_bytes, &image->backing_name, err);
+		if (status < 0)
+			return status;
 	}
 	if (image->extensions.has_data_file) {
-		rc = take_name(image, cluster0, image->extensions.data_file_offset,
-			       image->extensions.data_file_bytes, &image->data_file_name, err);
-		if (rc < 0)
-			return rc;
+		status = take_name(image, cluster0, image->extensions.data_file_offset,
+				   image->extensions.data_file_bytes, &image->data_file_name, err);
+		if (status < 0)
+			return status;
 	}
 	return verdict(o, err);
 }
@@ -156,7 +157,7 @@ int qc_image_load_l1(struct qc_image *image, struct qc_host table, uint64_t entr
 {
 	QC_AUTOFREE uint64_t *words = NULL;
 	size_t bytes;
-	int rc;
+	int status;
 
 	if (entries > QC_L1_BYTES_MAX / sizeof(uint64_t))
 		return qc_fail(err, QC_E_FORMAT, "L1 table of %" PRIu64 " entries is too large",
@@ -167,10 +168,10 @@ int qc_image_load_l1(struct qc_image *image, struct qc_host table, uint64_t entr
 			       table.byte);
 	bytes = (size_t)entries * sizeof(uint64_t);
 	words = calloc(1, bytes > 0 ? bytes : 1);
-	if (words == NULL)
+	if (!words)
 		return qc_fail_memory(err);
-	rc = qc_file_read_sparse(image->file, table.byte, words, bytes, err);
-	if (rc < 0)
+	status = qc_file_read_sparse(image->file, table.byte, words, bytes, err);
+	if (status < 0)
 		return qc_err_context(err, "L1 table");
 	for (uint64_t i = 0; i < entries; i++)
 		if (words[i] != 0) /* what is not touched is not in memory */
@@ -182,10 +183,11 @@ int qc_image_load_l1(struct qc_image *image, struct qc_host table, uint64_t entr
 static int load_active_l1(struct opening *o, struct qc_err *err)
 {
 	struct qc_image *image = o->image;
-	int rc;
+	int status;
 
-	rc = qc_image_load_l1(image, image->header.l1, image->header.l1_entries, &image->l1, err);
-	return tolerate(o, rc, QC_FINDING_HEADER_L1_PLACE, image->header.l1, err);
+	status = qc_image_load_l1(image, image->header.l1, image->header.l1_entries, &image->l1,
+				  err);
+	return tolerate(o, status, QC_FINDING_HEADER_L1_PLACE, image->header.l1, err);
 }
 
 /*
@@ -200,7 +202,7 @@ static int read_snapshot_table(const struct qc_image *image, uint8_t **ret, uint
 	QC_AUTOFREE uint8_t *bytes = NULL;
 	struct qc_snapshots ignored = {0};
 	uint64_t length = 0;
-	int rc;
+	int status;
 
 	while (needed > length) {
 		/* Twice as much each time, so that the work stays in proportion to the table. */
@@ -209,17 +211,18 @@ static int read_snapshot_table(const struct qc_image *image, uint8_t **ret, uint
 			return qc_fail(err, QC_E_FORMAT, "the snapshot table is too large");
 		free(qc_steal(&bytes));
 		bytes = malloc((size_t)length);
-		if (bytes == NULL)
+		if (!bytes)
 			return qc_fail_memory(err);
-		rc = qc_file_read(image->file, header->snapshot_table.byte, bytes, (size_t)length,
-				  err);
-		if (rc < 0)
-			return rc;
+		status = qc_file_read(image->file, header->snapshot_table.byte, bytes,
+				      (size_t)length, err);
+		if (status < 0)
+			return status;
 		needed = 0;
-		rc = qc_snapshots_decode(&image->geometry, bytes, (size_t)length, header->snapshots,
-					 &qc_findings_unheard, &ignored, &needed, err);
-		if (rc < 0)
-			return rc;
+		status = qc_snapshots_decode(&image->geometry, bytes, (size_t)length,
+					     header->snapshots, &qc_findings_unheard, &ignored,
+					     &needed, err);
+		if (status < 0)
+			return status;
 		qc_snapshots_clear(&ignored);
 		ignored = (struct qc_snapshots){0};
 	}
@@ -233,7 +236,7 @@ static int decode_snapshot_table(struct opening *o, struct qc_err *err)
 	struct qc_image *image = o->image;
 	QC_AUTOFREE uint8_t *bytes = NULL;
 	uint64_t length = 0, needed = 0;
-	int rc;
+	int status;
 
 	if (image->header.snapshots > QC_SNAPSHOTS_MAX)
 		return qc_fail(err, QC_E_FORMAT, "%" PRIu32 " snapshots are too many",
@@ -242,22 +245,23 @@ static int decode_snapshot_table(struct opening *o, struct qc_err *err)
 	    || image->header.snapshot_table.byte > QC_DISK_BYTES_MAX - QC_SNAPSHOT_TABLE_BYTES_MAX)
 		return qc_fail(err, QC_E_FORMAT, "snapshot table at %#" PRIx64 " is out of place",
 			       image->header.snapshot_table.byte);
-	rc = read_snapshot_table(image, &bytes, &length, err);
-	if (rc < 0)
-		return rc;
+	status = read_snapshot_table(image, &bytes, &length, err);
+	if (status < 0)
+		return status;
 	return qc_snapshots_decode(&image->geometry, bytes, (size_t)length, image->header.snapshots,
 				   o->findings, &image->snapshots, &needed, err);
 }
 
 static int load_snapshots(struct opening *o, struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	if (o->image->header.snapshots == 0)
 		return 0;
-	rc = decode_snapshot_table(o, err);
-	rc = tolerate(o, rc, QC_FINDING_SNAPSHOT_MALFORMED, o->image->header.snapshot_table, err);
-	return rc < 0 ? rc : verdict(o, err);
+	status = decode_snapshot_table(o, err);
+	status = tolerate(o, status, QC_FINDING_SNAPSHOT_MALFORMED, o->image->header.snapshot_table,
+			  err);
+	return status < 0 ? status : verdict(o, err);
 }
 
 static int decode_bitmap_directory(struct opening *o, struct qc_err *err)
@@ -266,7 +270,7 @@ static int decode_bitmap_directory(struct opening *o, struct qc_err *err)
 	const struct qc_extensions *extensions = &image->extensions;
 	QC_AUTOFREE uint8_t *bytes = NULL;
 	size_t length;
-	int rc;
+	int status;
 
 	if (extensions->bitmap_directory_bytes > QC_BITMAP_DIRECTORY_BYTES_MAX
 	    || extensions->bitmaps > QC_BITMAPS_MAX)
@@ -276,26 +280,26 @@ static int decode_bitmap_directory(struct opening *o, struct qc_err *err)
 			       extensions->bitmap_directory.byte);
 	length = (size_t)extensions->bitmap_directory_bytes;
 	bytes = calloc(1, length > 0 ? length : 1);
-	if (bytes == NULL)
+	if (!bytes)
 		return qc_fail_memory(err);
-	rc = qc_file_read_sparse(image->file, extensions->bitmap_directory.byte, bytes, length,
-				 err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_read_sparse(image->file, extensions->bitmap_directory.byte, bytes, length,
+				     err);
+	if (status < 0)
+		return status;
 	return qc_bitmaps_decode(bytes, length, extensions->bitmaps, o->findings, &image->bitmaps,
 				 err);
 }
 
 static int load_bitmaps(struct opening *o, struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	if (!o->image->extensions.has_bitmaps)
 		return 0;
-	rc = decode_bitmap_directory(o, err);
-	rc = tolerate(o, rc, QC_FINDING_BITMAPS_MALFORMED, o->image->extensions.bitmap_directory,
-		      err);
-	return rc < 0 ? rc : verdict(o, err);
+	status = decode_bitmap_directory(o, err);
+	status = tolerate(o, status, QC_FINDING_BITMAPS_MALFORMED,
+			  o->image->extensions.bitmap_directory, err);
+	return status < 0 ? status : verdict(o, err);
 }
 
 static int open_table_cache(struct qc_image *image, struct qc_err *err)
@@ -308,43 +312,43 @@ static int open_table_cache(struct qc_image *image, struct qc_err *err)
 
 static int load(struct opening *o, struct qc_err *err)
 {
-	int rc;
+	int status;
 
-	rc = load_header(o, err);
-	if (rc < 0)
-		return rc;
-	rc = load_cluster0(o, err);
-	if (rc < 0)
-		return rc;
-	rc = load_active_l1(o, err);
-	if (rc < 0)
-		return rc;
-	rc = load_snapshots(o, err);
-	if (rc < 0)
-		return rc;
-	rc = load_bitmaps(o, err);
-	if (rc < 0)
-		return rc;
+	status = load_header(o, err);
+	if (status < 0)
+		return status;
+	status = load_cluster0(o, err);
+	if (status < 0)
+		return status;
+	status = load_active_l1(o, err);
+	if (status < 0)
+		return status;
+	status = load_snapshots(o, err);
+	if (status < 0)
+		return status;
+	status = load_bitmaps(o, err);
+	if (status < 0)
+		return status;
 	return open_table_cache(o->image, err);
 }
 
 int qc_image_open(struct qc_file *file, const struct qc_finding_sink *findings,
 		  struct qc_image **ret, struct qc_err *err)
 {
-	struct opening o = {.findings = findings, .strict = findings == NULL};
+	struct opening o = {.findings = findings, .strict = !findings};
 	const struct qc_finding_sink strict = {.take = take_strictly, .context = &o};
-	int rc;
+	int status;
 
 	if (o.strict)
 		o.findings = &strict;
 	o.image = calloc(1, sizeof(*o.image));
-	if (o.image == NULL)
+	if (!o.image)
 		return qc_fail_memory(err);
 	o.image->file = file;
-	rc = load(&o, err);
-	if (rc < 0) {
+	status = load(&o, err);
+	if (status < 0) {
 		qc_image_close(o.image);
-		return rc;
+		return status;
 	}
 	*ret = o.image;
 	return 0;
@@ -352,7 +356,7 @@ int qc_image_open(struct qc_file *file, const struct qc_finding_sink *findings,
 
 void qc_image_close(struct qc_image *image)
 {
-	if (image == NULL)
+	if (!image)
 		return;
 	qc_extensions_clear(&image->extensions);
 	qc_snapshots_clear(&image->snapshots);

@@ -23,11 +23,11 @@ void qc_view_active(const struct qc_layer *layer, struct qc_view *ret)
 {
 	*ret = (struct qc_view){
 		.image = layer->image,
-		.raw = layer->image == NULL ? layer->file : NULL,
+		.raw = !layer->image ? layer->file : NULL,
 		.disk_bytes = layer->disk_bytes,
 		.backing = layer->backing,
 	};
-	if (layer->image != NULL && layer->image->l1 != NULL) {
+	if (layer->image && layer->image->l1) {
 		ret->l1 = layer->image->l1;
 		ret->l1_entries = layer->image->header.l1_entries;
 	}
@@ -37,15 +37,15 @@ int qc_view_snapshot(const struct qc_layer *layer, const struct qc_snapshot *sna
 		     struct qc_view *ret, struct qc_err *err)
 {
 	struct qc_view view = {.image = layer->image, .backing = layer->backing};
-	int rc;
+	int status;
 
 	view.disk_bytes = snapshot->has_disk_bytes ? snapshot->disk_bytes : layer->disk_bytes;
 	if (view.disk_bytes > QC_DISK_BYTES_MAX)
 		return qc_fail(err, QC_E_FORMAT, "snapshot '%s' has an impossible disk size",
 			       snapshot->name);
-	rc = qc_image_load_l1(layer->image, snapshot->l1, snapshot->l1_entries, &view.owned_l1,
-			      err);
-	if (rc < 0)
+	status = qc_image_load_l1(layer->image, snapshot->l1, snapshot->l1_entries, &view.owned_l1,
+				  err);
+	if (status < 0)
 		return qc_err_context(err, "snapshot '%s'", snapshot->name);
 	view.l1 = view.owned_l1;
 	view.l1_entries = snapshot->l1_entries;
@@ -87,7 +87,7 @@ static int get_table(const struct qc_view *view, struct qc_guest at, const uint8
 {
 	uint64_t word = l1_word(view, at);
 	struct qc_host table = qc_l1_table_of(word);
-	int rc;
+	int status;
 
 	if (!l1_word_is_sound(&view->image->geometry, word))
 		return qc_fail(err, QC_E_FORMAT,
@@ -98,8 +98,8 @@ static int get_table(const struct qc_view *view, struct qc_guest at, const uint8
 		*ret = NULL;
 		return 0;
 	}
-	rc = qc_table_cache_get(view->image->tables, table, ret, err);
-	if (rc < 0)
+	status = qc_table_cache_get(view->image->tables, table, ret, err);
+	if (status < 0)
 		return qc_err_context(err, "L2 table at %#" PRIx64, table.byte);
 	return 0;
 }
@@ -132,12 +132,12 @@ int qc_map_entry(const struct qc_view *view, struct qc_guest at, struct qc_l2_en
 	struct qc_l2_words words;
 	enum qc_l2_fault fault;
 	const uint8_t *table;
-	int rc;
+	int status;
 
-	rc = get_table(view, at, &table, err);
-	if (rc < 0)
-		return rc;
-	if (table != NULL) {
+	status = get_table(view, at, &table, err);
+	if (status < 0)
+		return status;
+	if (table) {
 		words = qc_l2_load(g, table, qc_l2_index(g, at));
 		fault = qc_l2_decode(g, words, &entry);
 		if (!fault_is_harmless(fault))
@@ -334,11 +334,11 @@ int qc_map_file(struct qc_file *file, uint64_t at, uint64_t max_bytes, bool *ret
 {
 	uint64_t bytes = 0;
 	bool data = false;
-	int rc;
+	int status;
 
-	rc = qc_file_extent(file, at, max_bytes, &data, &bytes, err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_extent(file, at, max_bytes, &data, &bytes, err);
+	if (status < 0)
+		return status;
 	if (data)
 		bytes = qc_align_up(at + bytes, QC_SECTOR_BYTES) - at;
 	*ret_data = data;
@@ -351,11 +351,11 @@ static int map_raw(const struct qc_view *view, struct qc_guest at, uint64_t limi
 {
 	struct qc_extent extent = {.has_host = true, .host = qc_host(at.byte)};
 	bool data = false;
-	int rc;
+	int status;
 
-	rc = qc_map_file(view->raw, at.byte, limit, &data, &extent.bytes, err);
-	if (rc < 0)
-		return rc;
+	status = qc_map_file(view->raw, at.byte, limit, &data, &extent.bytes, err);
+	if (status < 0)
+		return status;
 	extent.kind = data ? QC_EXTENT_DATA : QC_EXTENT_ZERO;
 	*ret = extent;
 	return 0;
@@ -368,14 +368,14 @@ int qc_map_layer(const struct qc_view *view, struct qc_guest at, uint64_t max_by
 	const struct qc_geometry *g;
 	struct qc_l2_entry entry;
 	struct qc_extent extent;
-	int rc;
+	int status;
 
-	if (view->image == NULL)
+	if (!view->image)
 		return map_raw(view, at, limit, ret, err);
 	g = &view->image->geometry;
-	rc = qc_map_entry(view, at, &entry, err);
-	if (rc < 0)
-		return rc;
+	status = qc_map_entry(view, at, &entry, err);
+	if (status < 0)
+		return status;
 	qc_map_cluster(g, &entry, qc_in_cluster(g, at.byte), &extent);
 	if (extent.kind != QC_EXTENT_COMPRESSED
 	    && qc_in_cluster(g, at.byte) + extent.bytes == g->cluster_bytes)

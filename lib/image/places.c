@@ -32,16 +32,16 @@ static int find_file(const struct qc_view *top, struct qc_place *place, struct q
 	const struct qc_layer *layer = place->extent.layer;
 	struct qc_l2_entry entry;
 	struct qc_view view = *top;
-	int rc;
+	int status;
 
-	if (layer != NULL)
+	if (layer)
 		qc_view_active(layer, &view);
-	place->file = view.image == NULL ? view.raw : view.image->data;
+	place->file = !view.image ? view.raw : view.image->data;
 	if (!place->extent.compressed)
 		return 0;
-	rc = qc_map_entry(&view, place->guest, &entry, err);
-	if (rc < 0)
-		return rc;
+	status = qc_map_entry(&view, place->guest, &entry, err);
+	if (status < 0)
+		return status;
 	place->packed = view.image;
 	place->packed_host = entry.host;
 	place->packed_bytes = entry.compressed_bytes;
@@ -63,7 +63,7 @@ static int look_at(struct qc_places *places, struct qc_guest at, struct qc_err *
 {
 	const struct qc_view *view = places->view;
 	struct qc_place place = {.guest = at};
-	int rc;
+	int status;
 
 	if (places->look_bytes == 0)
 		places->look_bytes = LOOK_BYTES_MIN;
@@ -73,12 +73,12 @@ static int look_at(struct qc_places *places, struct qc_guest at, struct qc_err *
 		places->current = place;
 		return 0;
 	}
-	rc = qc_chain_map(view, at, qc_min(places->look_bytes, view->disk_bytes - at.byte),
-			  &place.extent, err);
-	if (rc == 0 && !place.extent.zero)
-		rc = find_file(view, &place, err);
-	if (rc < 0)
-		return rc;
+	status = qc_chain_map(view, at, qc_min(places->look_bytes, view->disk_bytes - at.byte),
+			      &place.extent, err);
+	if (status == 0 && !place.extent.zero)
+		status = find_file(view, &place, err);
+	if (status < 0)
+		return status;
 	plan_next_look(places, &place.extent);
 	places->current = place;
 	return 0;
@@ -88,13 +88,13 @@ int qc_places_at(struct qc_places *places, struct qc_guest at, struct qc_place *
 		 struct qc_err *err)
 {
 	struct qc_place *current = &places->current;
-	int rc;
+	int status;
 
 	if (at.byte < current->guest.byte
 	    || at.byte - current->guest.byte >= current->extent.bytes) {
-		rc = look_at(places, at, err);
-		if (rc < 0)
-			return rc;
+		status = look_at(places, at, err);
+		if (status < 0)
+			return status;
 	}
 	*ret = *current;
 	qc_place_cut(ret, at);
@@ -110,7 +110,7 @@ int qc_place_list_add(struct qc_place_list *list, const struct qc_place *place, 
 
 	if (list->count == list->room) {
 		grown = reallocarray(list->places, room, sizeof(*grown));
-		if (grown == NULL)
+		if (!grown)
 			return qc_fail_memory(err);
 		list->places = grown;
 		list->room = room;
@@ -135,17 +135,17 @@ int qc_place_list_fill(struct qc_place_list *list, struct qc_places *places, uin
 		       uint64_t to, struct qc_err *err)
 {
 	struct qc_place place;
-	int rc;
+	int status;
 
 	qc_place_list_empty(list);
 	for (uint64_t at = from; at < to; at += place.extent.bytes) {
-		rc = qc_places_at(places, qc_guest(at), &place, err);
-		if (rc < 0)
-			return rc;
+		status = qc_places_at(places, qc_guest(at), &place, err);
+		if (status < 0)
+			return status;
 		place.extent.bytes = qc_min(place.extent.bytes, to - at);
-		rc = qc_place_list_add(list, &place, err);
-		if (rc < 0)
-			return rc;
+		status = qc_place_list_add(list, &place, err);
+		if (status < 0)
+			return status;
 	}
 	return 0;
 }
@@ -168,7 +168,7 @@ int qc_place_reader_open(struct qc_place_reader **ret, struct qc_err *err)
 {
 	struct qc_place_reader *reader = calloc(1, sizeof(*reader));
 
-	if (reader == NULL)
+	if (!reader)
 		return qc_fail_memory(err);
 	*ret = reader;
 	return 0;
@@ -176,7 +176,7 @@ int qc_place_reader_open(struct qc_place_reader **ret, struct qc_err *err)
 
 void qc_place_reader_close(struct qc_place_reader *reader)
 {
-	if (reader == NULL)
+	if (!reader)
 		return;
 	qc_codec_close(reader->codec);
 	free(reader->packed);
@@ -191,7 +191,7 @@ static int make_room(uint8_t **buffer, uint64_t *room, uint64_t needed, struct q
 	if (needed <= *room)
 		return 0;
 	grown = realloc(*buffer, (size_t)needed);
-	if (grown == NULL)
+	if (!grown)
 		return qc_fail_memory(err);
 	*buffer = grown;
 	*room = needed;
@@ -201,7 +201,7 @@ static int make_room(uint8_t **buffer, uint64_t *room, uint64_t needed, struct q
 /* Chains seldom mix compression types, so one codec at a time is enough. */
 static int choose_codec(struct qc_place_reader *reader, uint8_t compression, struct qc_err *err)
 {
-	if (reader->codec != NULL && reader->compression == compression)
+	if (reader->codec && reader->compression == compression)
 		return 0;
 	qc_codec_close(qc_steal(&reader->codec));
 	reader->compression = compression;
@@ -210,14 +210,14 @@ static int choose_codec(struct qc_place_reader *reader, uint8_t compression, str
 
 static int prepare(struct qc_place_reader *reader, const struct qc_place *place, struct qc_err *err)
 {
-	int rc;
+	int status;
 
-	rc = choose_codec(reader, place->packed->header.compression, err);
-	if (rc < 0)
-		return rc;
-	rc = make_room(&reader->packed, &reader->packed_room, place->packed_bytes, err);
-	if (rc < 0)
-		return rc;
+	status = choose_codec(reader, place->packed->header.compression, err);
+	if (status < 0)
+		return status;
+	status = make_room(&reader->packed, &reader->packed_room, place->packed_bytes, err);
+	if (status < 0)
+		return status;
 	return make_room(&reader->cluster, &reader->cluster_room,
 			 place->packed->geometry.cluster_bytes, err);
 }
@@ -231,21 +231,21 @@ static bool has_cluster(const struct qc_place_reader *reader, const struct qc_pl
 static int decompress(struct qc_place_reader *reader, const struct qc_place *place,
 		      struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	if (has_cluster(reader, place))
 		return 0;
 	reader->image = NULL;
-	rc = prepare(reader, place, err);
-	if (rc < 0)
-		return rc;
-	rc = qc_file_read(place->file, place->packed_host.byte, reader->packed,
-			  (size_t)place->packed_bytes, err);
-	if (rc == 0)
-		rc = qc_codec_decompress(reader->codec, reader->packed, (size_t)place->packed_bytes,
-					 reader->cluster,
-					 (size_t)place->packed->geometry.cluster_bytes, err);
-	if (rc < 0)
+	status = prepare(reader, place, err);
+	if (status < 0)
+		return status;
+	status = qc_file_read(place->file, place->packed_host.byte, reader->packed,
+			      (size_t)place->packed_bytes, err);
+	if (status == 0)
+		status = qc_codec_decompress(reader->codec, reader->packed,
+					     (size_t)place->packed_bytes, reader->cluster,
+					     (size_t)place->packed->geometry.cluster_bytes, err);
+	if (status < 0)
 		return qc_err_context(err,
 				      "compressed cluster for guest offset %#" PRIx64
 				      " (host offset %#" PRIx64 ")",
@@ -259,19 +259,19 @@ static int decompress(struct qc_place_reader *reader, const struct qc_place *pla
 int qc_place_read(struct qc_place_reader *reader, const struct qc_place *place, struct qc_guest at,
 		  void *buffer, size_t length, struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	if (place->extent.zero) {
 		memset(buffer, 0, length);
 		return 0;
 	}
-	if (place->packed == NULL)
+	if (!place->packed)
 		return qc_file_read(place->file,
 				    place->extent.host.byte + (at.byte - place->guest.byte), buffer,
 				    length, err);
-	rc = decompress(reader, place, err);
-	if (rc < 0)
-		return rc;
+	status = decompress(reader, place, err);
+	if (status < 0)
+		return status;
 	memcpy(buffer, reader->cluster + qc_in_cluster(&place->packed->geometry, at.byte), length);
 	return 0;
 }
@@ -287,7 +287,7 @@ int qc_place_list_read(struct qc_place_reader *reader, struct qc_place_list *lis
 	const struct qc_place *place;
 	uint8_t *to = buffer;
 	size_t bytes;
-	int rc;
+	int status;
 
 	if (list->count > 0 && at.byte < list->places[list->next].guest.byte)
 		list->next = 0;
@@ -296,9 +296,9 @@ int qc_place_list_read(struct qc_place_reader *reader, struct qc_place_list *lis
 			list->next++;
 		place = &list->places[list->next];
 		bytes = (size_t)qc_min(length, end_of(place) - at.byte);
-		rc = qc_place_read(reader, place, at, to, bytes, err);
-		if (rc < 0)
-			return rc;
+		status = qc_place_read(reader, place, at, to, bytes, err);
+		if (status < 0)
+			return status;
 	}
 	return 0;
 }

@@ -14,11 +14,11 @@
 
 static int prepare_decompressing(struct qc_image *image, struct qc_err *err)
 {
-	if (image->decompressed == NULL)
+	if (!image->decompressed)
 		image->decompressed = malloc((size_t)image->geometry.cluster_bytes);
-	if (image->decompressed == NULL)
+	if (!image->decompressed)
 		return qc_fail_memory(err);
-	if (image->codec == NULL)
+	if (!image->codec)
 		return qc_codec_open((enum qc_compression)image->header.compression, &image->codec,
 				     err);
 	return 0;
@@ -28,26 +28,27 @@ static int prepare_decompressing(struct qc_image *image, struct qc_err *err)
 static int decompress(struct qc_image *image, const struct qc_l2_entry *entry, struct qc_err *err)
 {
 	QC_AUTOFREE uint8_t *packed = NULL;
-	int rc;
+	int status;
 
 	if (image->decompressed_bytes == entry->compressed_bytes
 	    && image->decompressed_host.byte == entry->host.byte)
 		return 0;
-	rc = prepare_decompressing(image, err);
-	if (rc < 0)
-		return rc;
+	status = prepare_decompressing(image, err);
+	if (status < 0)
+		return status;
 	packed = malloc((size_t)entry->compressed_bytes);
-	if (packed == NULL)
+	if (!packed)
 		return qc_fail_memory(err);
 	image->decompressed_bytes = 0;
-	rc = qc_file_read(image->file, entry->host.byte, packed, (size_t)entry->compressed_bytes,
-			  err);
-	if (rc < 0)
-		return rc;
-	rc = qc_codec_decompress(image->codec, packed, (size_t)entry->compressed_bytes,
-				 image->decompressed, (size_t)image->geometry.cluster_bytes, err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_read(image->file, entry->host.byte, packed,
+			      (size_t)entry->compressed_bytes, err);
+	if (status < 0)
+		return status;
+	status = qc_codec_decompress(image->codec, packed, (size_t)entry->compressed_bytes,
+				     image->decompressed, (size_t)image->geometry.cluster_bytes,
+				     err);
+	if (status < 0)
+		return status;
 	image->decompressed_host = entry->host;
 	image->decompressed_bytes = entry->compressed_bytes;
 	return 0;
@@ -56,10 +57,10 @@ static int decompress(struct qc_image *image, const struct qc_l2_entry *entry, s
 static int read_compressed(struct qc_image *image, const struct qc_l2_entry *entry,
 			   struct qc_guest at, void *buffer, size_t length, struct qc_err *err)
 {
-	int rc;
+	int status;
 
-	rc = decompress(image, entry, err);
-	if (rc < 0)
+	status = decompress(image, entry, err);
+	if (status < 0)
 		return qc_err_context(err,
 				      "compressed cluster for guest offset %#" PRIx64
 				      " (host offset %#" PRIx64 ")",
@@ -90,21 +91,21 @@ static int read_extent(struct qc_file *file, const struct qc_layer *backing,
 static int read_some(const struct qc_view *view, struct qc_guest at, void *buffer, size_t length,
 		     size_t *ret_bytes, struct qc_err *err)
 {
-	struct qc_file *file = view->image == NULL ? view->raw : view->image->data;
+	struct qc_file *file = !view->image ? view->raw : view->image->data;
 	struct qc_l2_entry entry;
 	struct qc_extent extent;
-	int rc;
+	int status;
 
-	rc = qc_map_layer(view, at, length, &extent, err);
-	if (rc < 0)
-		return rc;
+	status = qc_map_layer(view, at, length, &extent, err);
+	if (status < 0)
+		return status;
 	*ret_bytes = (size_t)extent.bytes;
 	if (extent.kind != QC_EXTENT_COMPRESSED)
 		return read_extent(file, view->backing, &extent, at, buffer, (size_t)extent.bytes,
 				   err);
-	rc = qc_map_entry(view, at, &entry, err);
-	if (rc < 0)
-		return rc;
+	status = qc_map_entry(view, at, &entry, err);
+	if (status < 0)
+		return status;
 	return read_compressed(view->image, &entry, at, buffer, (size_t)extent.bytes, err);
 }
 
@@ -113,12 +114,12 @@ int qc_read(const struct qc_view *view, struct qc_guest at, void *buffer, size_t
 {
 	uint8_t *to = buffer;
 	size_t bytes;
-	int rc;
+	int status;
 
 	while (length > 0 && at.byte < view->disk_bytes) {
-		rc = read_some(view, at, to, length, &bytes, err);
-		if (rc < 0)
-			return rc;
+		status = read_some(view, at, to, length, &bytes, err);
+		if (status < 0)
+			return status;
 		at.byte += bytes;
 		to += bytes;
 		length -= bytes;
@@ -132,7 +133,7 @@ int qc_read_layer(const struct qc_layer *layer, struct qc_guest at, void *buffer
 {
 	struct qc_view view;
 
-	if (layer == NULL) {
+	if (!layer) {
 		memset(buffer, 0, length);
 		return 0;
 	}
@@ -148,16 +149,16 @@ int qc_read_entry(struct qc_image *image, const struct qc_layer *backing,
 	struct qc_extent extent;
 	uint8_t *to = buffer;
 	size_t bytes;
-	int rc;
+	int status;
 
 	if (entry->compressed)
 		return read_compressed(image, entry, at, buffer, length, err);
 	while (length > 0) {
 		qc_map_cluster(g, entry, qc_in_cluster(g, at.byte), &extent);
 		bytes = (size_t)qc_min(extent.bytes, length);
-		rc = read_extent(image->data, backing, &extent, at, to, bytes, err);
-		if (rc < 0)
-			return rc;
+		status = read_extent(image->data, backing, &extent, at, to, bytes, err);
+		if (status < 0)
+			return status;
 		at.byte += bytes;
 		to += bytes;
 		length -= bytes;

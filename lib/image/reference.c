@@ -20,7 +20,7 @@ static size_t folder_bytes(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+	return !slash ? 0 : (size_t)(slash - path) + 1;
 }
 
 int qc_reference_resolve(const char *image_path, const char *name, char **ret, struct qc_err *err)
@@ -46,7 +46,7 @@ static int real_path(const char *path, char **ret, struct qc_err *err)
 {
 	char *real = realpath(path, NULL);
 
-	if (real == NULL)
+	if (!real)
 		return qc_fail_errno(err, errno, "cannot resolve '%s'", path);
 	*ret = real;
 	return 0;
@@ -56,14 +56,14 @@ static int allow_in_folder(const char *image_path, const char *path, struct qc_e
 {
 	QC_AUTOFREE char *image = NULL;
 	QC_AUTOFREE char *target = NULL;
-	int rc;
+	int status;
 
-	rc = real_path(image_path, &image, err);
-	if (rc < 0)
-		return rc;
-	rc = real_path(path, &target, err);
-	if (rc < 0)
-		return rc;
+	status = real_path(image_path, &image, err);
+	if (status < 0)
+		return status;
+	status = real_path(path, &target, err);
+	if (status < 0)
+		return status;
 	if (strncmp(image, target, folder_bytes(image)) != 0)
 		return qc_fail(err, QC_E_POLICY, "not in or below the image's directory");
 	return 0;

@@ -30,7 +30,7 @@ int qc_table_cache_open(struct qc_file *file, size_t table_bytes, size_t tables,
 	struct qc_table_cache *cache;
 
 	cache = calloc(1, sizeof(*cache) + tables * sizeof(cache->slot[0]));
-	if (cache == NULL)
+	if (!cache)
 		return qc_fail_memory(err);
 	cache->file = file;
 	cache->table_bytes = table_bytes;
@@ -41,7 +41,7 @@ int qc_table_cache_open(struct qc_file *file, size_t table_bytes, size_t tables,
 
 void qc_table_cache_close(struct qc_table_cache *cache)
 {
-	if (cache == NULL)
+	if (!cache)
 		return;
 	for (size_t i = 0; i < cache->slots; i++)
 		free(cache->slot[i].bytes);
@@ -65,16 +65,16 @@ static size_t find_slot(const struct qc_table_cache *cache, uint64_t host)
 static int fill_slot(struct qc_table_cache *cache, struct slot *slot, uint64_t host,
 		     struct qc_err *err)
 {
-	int rc;
+	int status;
 
-	if (slot->bytes == NULL)
+	if (!slot->bytes)
 		slot->bytes = malloc(cache->table_bytes);
-	if (slot->bytes == NULL)
+	if (!slot->bytes)
 		return qc_fail_memory(err);
 	slot->host = 0;
-	rc = qc_file_read(cache->file, host, slot->bytes, cache->table_bytes, err);
-	if (rc < 0)
-		return rc;
+	status = qc_file_read(cache->file, host, slot->bytes, cache->table_bytes, err);
+	if (status < 0)
+		return status;
 	slot->host = host;
 	return 0;
 }
@@ -83,15 +83,15 @@ int qc_table_cache_get(struct qc_table_cache *cache, struct qc_host host, const 
 		       struct qc_err *err)
 {
 	struct slot *slot = &cache->slot[cache->latest];
-	int rc;
+	int status;
 
 	if (slot->host != host.byte || slot->host == 0) {
 		cache->latest = find_slot(cache, host.byte);
 		slot = &cache->slot[cache->latest];
 		if (slot->host != host.byte) {
-			rc = fill_slot(cache, slot, host.byte, err);
-			if (rc < 0)
-				return rc;
+			status = fill_slot(cache, slot, host.byte, err);
+			if (status < 0)
+				return status;
 		}
 	}
 	slot->used = ++cache->clock;

@@ -30,15 +30,15 @@ static int load_refcount_table(struct qc_image *image, uint64_t blocks, uint64_t
 			       struct qc_err *err)
 {
 	uint64_t *table = malloc((size_t)qc_max(blocks * sizeof(*table), 1));
-	int rc;
+	int status;
 
-	if (table == NULL)
+	if (!table)
 		return qc_fail_memory(err);
-	rc = qc_file_read(image->file, image->header.refcount_table.byte, table,
-			  (size_t)(blocks * sizeof(*table)), err);
-	if (rc < 0) {
+	status = qc_file_read(image->file, image->header.refcount_table.byte, table,
+			      (size_t)(blocks * sizeof(*table)), err);
+	if (status < 0) {
 		free(table);
-		return rc;
+		return status;
 	}
 	for (uint64_t i = 0; i < blocks; i++)
 		table[i] = qc_load_be64(&table[i]);
@@ -55,15 +55,15 @@ static int has_used_clusters(struct qc_image *image, uint64_t enough, struct qc_
 	QC_AUTOFREE uint8_t *block = malloc((size_t)g->cluster_bytes);
 	QC_AUTOFREE uint64_t *table = NULL;
 	uint64_t blocks, used = 0;
-	int rc;
+	int status;
 
-	if (block == NULL)
+	if (!block)
 		return qc_fail_memory(err);
 	blocks = qc_min(qc_min(table_bytes, QC_REFCOUNT_TABLE_BYTES_MAX) / sizeof(*table),
 			qc_div_up(clusters, g->refcounts_per_block));
-	rc = load_refcount_table(image, blocks, &table, err);
-	if (rc < 0)
-		return rc;
+	status = load_refcount_table(image, blocks, &table, err);
+	if (status < 0)
+		return status;
 	for (uint64_t i = 0; i < blocks && used < enough; i++) {
 		uint64_t at = table[i] & QC_REFCOUNT_TABLE_OFFSET_MASK;
 
@@ -71,9 +71,9 @@ static int has_used_clusters(struct qc_image *image, uint64_t enough, struct qc_
 			continue;
 		if (!qc_range_fits(at, g->cluster_bytes, QC_DISK_BYTES_MAX))
 			return qc_fail(err, QC_E_FORMAT, "a refcount block is out of place");
-		rc = qc_file_read(image->file, at, block, (size_t)g->cluster_bytes, err);
-		if (rc < 0)
-			return rc;
+		status = qc_file_read(image->file, at, block, (size_t)g->cluster_bytes, err);
+		if (status < 0)
+			return status;
 		used += used_in_block(g, block,
 				      qc_min(clusters - i * g->refcounts_per_block,
 					     g->refcounts_per_block),

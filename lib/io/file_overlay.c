@@ -125,14 +125,14 @@ static int overlay_read(struct qc_file *file, uint64_t offset, void *buffer, siz
 	uint8_t *to = buffer;
 	size_t step;
 	bool up;
-	int r;
+	int status;
 
 	for (; length > 0; offset += step, to += step, length -= step) {
 		step = (size_t)run_at(o, offset, length, &up);
-		r = up ? qc_file_read(o->upper, offset, to, step, err)
-		       : read_lower(o, offset, to, step, err);
-		if (r < 0)
-			return r;
+		status = up ? qc_file_read(o->upper, offset, to, step, err)
+			    : read_lower(o, offset, to, step, err);
+		if (status < 0)
+			return status;
 	}
 	return 0;
 }

@@ -14,7 +14,7 @@ int qc_file_posix_reserve(struct qc_file *file, uint64_t offset, uint64_t length
 	int errnum = EOPNOTSUPP;
 
 	/* The library's call writes where the file system knows no such thing. */
-	if (p != NULL)
+	if (p)
 		do
 			errnum = posix_fallocate(p->fd, (off_t)offset, (off_t)length);
 		while (errnum == EINTR);

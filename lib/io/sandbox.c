@@ -266,7 +266,7 @@ static bool allow_publishing(scmp_filter_ctx filter, int folder_fd)
 static bool lock_calls(const int folders[FOLDERS])
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	bool locked = filter != NULL;
+	bool locked = filter;
 
 	for (size_t i = 0; locked && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		locked = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0) == 0;

@@ -118,13 +118,13 @@ static bool same_status(const struct qc_chain_extent *a, const struct qc_chain_e
 static int look(struct comparing *c, struct piece *ret)
 {
 	struct qc_err err;
-	int rc;
+	int status;
 
 	ret->at = c->at;
 	ret->bytes = c->end - c->at;
 	for (unsigned int side = 0; side < 2; side++) {
-		rc = qc_places_at(&c->places[side], qc_guest(c->at), &ret->place[side], &err);
-		if (rc < 0)
+		status = qc_places_at(&c->places[side], qc_guest(c->at), &ret->place[side], &err);
+		if (status < 0)
 			return note_failure(c, c->at, side, false, &err);
 		ret->bytes = qc_min(ret->bytes, ret->place[side].extent.bytes);
 	}
@@ -207,16 +207,16 @@ static int read_side(struct worker *w, const struct piece *piece, unsigned int s
 		     size_t length)
 {
 	struct qc_err err;
-	int rc;
+	int status;
 
-	rc = qc_place_read(w->reader[side], &piece->place[side], qc_guest(at), w->buffer[side],
-			   length, &err);
-	if (rc < 0) {
+	status = qc_place_read(w->reader[side], &piece->place[side], qc_guest(at), w->buffer[side],
+			       length, &err);
+	if (status < 0) {
 		pthread_mutex_lock(&w->c->lock);
 		note_failure(w->c, at, side, true, &err);
 		pthread_mutex_unlock(&w->c->lock);
 	}
-	return rc;
+	return status;
 }
 
 /* Zeroes need not be written to be compared with. */
@@ -273,14 +273,14 @@ static void compare_unit(struct worker *w)
 
 static int prepare(struct worker *w, struct qc_err *err)
 {
-	int rc = 0;
+	int status = 0;
 
-	for (unsigned int side = 0; rc == 0 && side < 2; side++) {
+	for (unsigned int side = 0; status == 0 && side < 2; side++) {
 		w->buffer[side] = qc_pages_alloc(BUFFER_BYTES);
-		rc = w->buffer[side] ? qc_place_reader_open(&w->reader[side], err)
-				     : qc_fail_memory(err);
+		status = w->buffer[side] ? qc_place_reader_open(&w->reader[side], err)
+					 : qc_fail_memory(err);
 	}
-	return rc;
+	return status;
 }
 
 static void work(void *context)

@@ -76,12 +76,12 @@ static void note_failure(struct copying *c, uint64_t at, const struct qc_err *er
 static int skip_zeroes(struct copying *c, struct qc_err *err)
 {
 	struct qc_place place;
-	int rc;
+	int status;
 
 	while (c->at < c->end) {
-		rc = qc_places_at(&c->places, qc_guest(c->at), &place, err);
-		if (rc < 0)
-			return rc;
+		status = qc_places_at(&c->places, qc_guest(c->at), &place, err);
+		if (status < 0)
+			return status;
 		if (!place.extent.zero)
 			break;
 		place.extent.bytes = qc_min(place.extent.bytes, c->end - c->at);
@@ -94,29 +94,29 @@ static int skip_zeroes(struct copying *c, struct qc_err *err)
 /* Where the next unit begins, and how long it is. Units end where it suits the side that is written. */
 static int find_unit(struct copying *c, uint64_t *ret_length, struct qc_err *err)
 {
-	int rc = 0;
+	int status = 0;
 
-	if (c->next != NULL) {
+	if (c->next) {
 		c->next(c->context, &c->at, ret_length);
 		return 0;
 	}
-	if (c->file != NULL)
-		rc = skip_zeroes(c, err);
+	if (c->file)
+		status = skip_zeroes(c, err);
 	*ret_length = qc_min(UNIT_BYTES - (c->at - c->copy->at) % UNIT_BYTES, c->end - c->at);
-	return rc;
+	return status;
 }
 
 /* The next unit, which has a length of 0 if there is none. */
 static int take_unit(struct copying *c, struct worker *w, struct qc_err *err)
 {
 	uint64_t length;
-	int rc;
+	int status;
 
-	rc = find_unit(c, &length, err);
-	if (rc == 0)
-		rc = qc_place_list_fill(&w->list, &c->places, c->at, c->at + length, err);
-	if (rc < 0)
-		return rc;
+	status = find_unit(c, &length, err);
+	if (status == 0)
+		status = qc_place_list_fill(&w->list, &c->places, c->at, c->at + length, err);
+	if (status < 0)
+		return status;
 	w->number = c->taken++;
 	w->at = c->at;
 	w->length = length;
@@ -145,20 +145,21 @@ static int write_chunk(struct worker *w, uint64_t offset, const uint8_t *bytes, 
 		       struct qc_err *err)
 {
 	size_t start = 0;
-	int rc = 0;
+	int status = 0;
 
-	for (size_t at = 0, step; rc == 0 && at < length; at += step) {
+	for (size_t at = 0, step; status == 0 && at < length; at += step) {
 		step = (size_t)qc_min(length - at, HOLE_BYTES);
 		if (!qc_is_zero(bytes + at, step))
 			continue;
 		if (at > start)
-			rc = qc_file_write(w->c->file, offset + start, bytes + start, at - start,
-					   err);
+			status = qc_file_write(w->c->file, offset + start, bytes + start,
+					       at - start, err);
 		start = at + step;
 	}
-	if (rc == 0 && start < length)
-		rc = qc_file_write(w->c->file, offset + start, bytes + start, length - start, err);
-	return rc;
+	if (status == 0 && start < length)
+		status = qc_file_write(w->c->file, offset + start, bytes + start, length - start,
+				       err);
+	return status;
 }
 
 static int unit_to_file(struct worker *w, struct qc_err *err)
@@ -166,16 +167,16 @@ static int unit_to_file(struct worker *w, struct qc_err *err)
 	struct copying *c = w->c;
 	uint64_t offset = w->at - c->copy->at;
 	size_t length;
-	int rc;
+	int status;
 
 	for (uint64_t done = 0; done < w->length; done += length) {
 		length = (size_t)qc_min(w->length - done, CHUNK_BYTES);
-		rc = qc_place_list_read(w->reader, &w->list, qc_guest(w->at + done), w->buffer,
-					length, err);
-		if (rc == 0)
-			rc = write_chunk(w, offset + done, w->buffer, length, err);
-		if (rc < 0)
-			return rc;
+		status = qc_place_list_read(w->reader, &w->list, qc_guest(w->at + done), w->buffer,
+					    length, err);
+		if (status == 0)
+			status = write_chunk(w, offset + done, w->buffer, length, err);
+		if (status < 0)
+			return status;
 	}
 	pthread_mutex_lock(&c->behind_lock);
 	qc_write_behind_wrote(&c->behind, offset, w->length, 0);
@@ -212,16 +213,16 @@ static void end_turn(struct worker *w)
 static int unit_in_order(struct worker *w, struct qc_err *err)
 {
 	struct copying *c = w->c;
-	int rc;
+	int status;
 
-	rc = qc_place_list_read(w->reader, &w->list, qc_guest(w->at), w->buffer, (size_t)w->length,
-				err);
-	if (rc < 0 || !wait_for_turn(w))
-		return rc;
-	rc = c->take(c->context, w->buffer, (size_t)w->length, err);
-	if (rc == 0)
+	status = qc_place_list_read(w->reader, &w->list, qc_guest(w->at), w->buffer,
+				    (size_t)w->length, err);
+	if (status < 0 || !wait_for_turn(w))
+		return status;
+	status = c->take(c->context, w->buffer, (size_t)w->length, err);
+	if (status == 0)
 		end_turn(w);
-	return rc;
+	return status;
 }
 
 /* --- all --- */
@@ -238,14 +239,14 @@ static void work(void *context)
 {
 	struct worker w = {.c = context, .buffer = qc_pages_alloc((size_t)UNIT_BYTES)};
 	struct qc_err err;
-	int rc;
+	int status;
 
-	rc = w.buffer != NULL ? qc_place_reader_open(&w.reader, &err) : qc_fail_memory(&err);
-	if (rc < 0)
+	status = w.buffer ? qc_place_reader_open(&w.reader, &err) : qc_fail_memory(&err);
+	if (status < 0)
 		fail_at(w.c, w.c->copy->at, &err);
-	while (rc == 0 && next_unit(&w)) {
-		rc = w.c->file != NULL ? unit_to_file(&w, &err) : unit_in_order(&w, &err);
-		if (rc < 0)
+	while (status == 0 && next_unit(&w)) {
+		status = w.c->file ? unit_to_file(&w, &err) : unit_in_order(&w, &err);
+		if (status < 0)
 			fail_at(w.c, w.at, &err);
 	}
 	qc_place_reader_close(w.reader);
@@ -255,7 +256,7 @@ static void work(void *context)
 
 static int run(struct copying *c, const struct qc_copy *copy, struct qc_err *err)
 {
-	uint64_t units = c->next != NULL ? UINT64_MAX : qc_div_up(copy->length, UNIT_BYTES);
+	uint64_t units = c->next ? UINT64_MAX : qc_div_up(copy->length, UNIT_BYTES);
 
 	c->copy = copy;
 	c->end = copy->at + copy->length;

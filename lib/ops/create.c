@@ -38,7 +38,7 @@ struct layout {
 static void init_geometry(const struct qc_create *how, struct qc_geometry *ret)
 {
 	qc_geometry_init(ret, how->version, how->cluster_bits, how->refcount_order,
-			 how->extended_l2, how->data_file_name != NULL);
+			 how->extended_l2, how->data_file_name);
 }
 
 /* Refcounts count themselves, so their number is where the sum stops growing. */
@@ -107,16 +107,16 @@ static int check_version_2(const struct qc_create *how, struct qc_err *err)
 		what = "compression type but zlib";
 	else if (how->extended_l2)
 		what = "extended L2 entries";
-	else if (how->data_file_name != NULL)
+	else if (how->data_file_name)
 		what = "external data files";
-	if (what == NULL)
+	if (!what)
 		return 0;
 	return qc_fail(err, QC_E_ARGUMENT, "compatibility level 0.10 has no %s", what);
 }
 
 static int check_backing(const struct qc_create *how, struct qc_err *err)
 {
-	if (how->backing_name == NULL)
+	if (!how->backing_name)
 		return 0;
 	if (how->preallocation != QC_PREALLOCATION_OFF && !how->extended_l2)
 		return qc_fail(err, QC_E_ARGUMENT,
@@ -130,9 +130,9 @@ static int check_backing(const struct qc_create *how, struct qc_err *err)
 
 static int check_data_file(const struct qc_create *how, struct qc_err *err)
 {
-	if (how->data_file_raw && how->data_file_name == NULL)
+	if (how->data_file_raw && !how->data_file_name)
 		return qc_fail(err, QC_E_ARGUMENT, "data_file_raw needs a data_file");
-	if (how->data_file_raw && how->backing_name != NULL)
+	if (how->data_file_raw && how->backing_name)
 		return qc_fail(err, QC_E_ARGUMENT,
 			       "a data file that is a raw image (data_file_raw) and a backing file "
 			       "exclude each other");
@@ -141,7 +141,7 @@ static int check_data_file(const struct qc_create *how, struct qc_err *err)
 
 int qc_create_check(const struct qc_create *how, struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	if (how->cluster_bits < QC_CLUSTER_BITS_MIN || how->cluster_bits > QC_CLUSTER_BITS_MAX)
 		return qc_fail(err, QC_E_ARGUMENT,
@@ -153,14 +153,14 @@ int qc_create_check(const struct qc_create *how, struct qc_err *err)
 		return qc_fail(err, QC_E_ARGUMENT,
 			       "the refcount width must be a power of two up to 64 bits");
 	if (how->version < 3) {
-		rc = check_version_2(how, err);
-		if (rc < 0)
-			return rc;
+		status = check_version_2(how, err);
+		if (status < 0)
+			return status;
 	}
-	rc = check_data_file(how, err);
-	if (rc == 0)
-		rc = check_backing(how, err);
-	return rc < 0 ? rc : check_size(how, err);
+	status = check_data_file(how, err);
+	if (status == 0)
+		status = check_backing(how, err);
+	return status < 0 ? status : check_size(how, err);
 }
 
 static void fill_header(const struct qc_create *how, const struct qc_geometry *g,
@@ -184,7 +184,7 @@ static void fill_header(const struct qc_create *how, const struct qc_geometry *g
 		ret->incompatible |= QC_INCOMPAT_EXTENDED_L2;
 	if (how->lazy_refcounts)
 		ret->compatible |= QC_COMPAT_LAZY_REFCOUNTS;
-	if (how->data_file_name != NULL)
+	if (how->data_file_name)
 		ret->incompatible |= QC_INCOMPAT_DATA_FILE;
 	if (how->data_file_raw)
 		ret->autoclear |= QC_AUTOCLEAR_DATA_RAW;
@@ -198,13 +198,13 @@ static int put_names(const struct qc_create *how, const struct qc_geometry *g,
 	uint32_t offset = header->header_bytes;
 	size_t length;
 
-	if (how->data_file_name != NULL
+	if (how->data_file_name
 	    && !qc_extension_encode(QC_EXTENSION_DATA_FILE, how->data_file_name,
 				    (uint32_t)strlen(how->data_file_name), cluster0, limit,
 				    &offset))
 		return qc_fail(err, QC_E_ARGUMENT,
 			       "the data file's name does not fit into the header");
-	if (how->backing_name == NULL)
+	if (!how->backing_name)
 		return qc_extension_encode(QC_EXTENSION_END, NULL, 0, cluster0, limit, &offset)
 			       ? 0
 			       : qc_fail(err, QC_E_ARGUMENT, "no room in the header");
@@ -239,13 +239,13 @@ static int write_cluster(const struct writing *w, uint64_t cluster, struct qc_er
 static int write_header(const struct writing *w, struct qc_err *err)
 {
 	struct qc_header header;
-	int rc;
+	int status;
 
 	fill_header(w->how, &w->g, &w->l, &header);
 	memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
-	rc = put_names(w->how, &w->g, &header, w->cluster, err);
-	if (rc < 0)
-		return rc;
+	status = put_names(w->how, &w->g, &header, w->cluster, err);
+	if (status < 0)
+		return status;
 	qc_header_encode(&header, w->cluster);
 	return write_cluster(w, 0, err);
 }
@@ -259,16 +259,16 @@ static int write_words(const struct writing *w, uint64_t at_cluster, uint64_t cl
 {
 	uint64_t per_cluster = w->g.cluster_bytes / sizeof(uint64_t);
 	uint64_t done = 0;
-	int rc;
+	int status;
 
 	for (uint64_t c = 0; c < clusters; c++) {
 		memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
 		for (uint64_t i = 0; i < per_cluster && done < entries; i++, done++)
 			qc_store_be64(w->cluster + i * sizeof(uint64_t),
 				      ((first + done) << w->g.cluster_bits) | flags);
-		rc = write_cluster(w, at_cluster + c, err);
-		if (rc < 0)
-			return rc;
+		status = write_cluster(w, at_cluster + c, err);
+		if (status < 0)
+			return status;
 	}
 	return 0;
 }
@@ -277,16 +277,16 @@ static int write_refcount_blocks(const struct writing *w, struct qc_err *err)
 {
 	uint64_t left = w->l.total;
 	uint64_t count;
-	int rc;
+	int status;
 
 	for (uint64_t b = 0; b < w->l.block_count; b++, left -= count) {
 		count = qc_min(left, w->g.refcounts_per_block);
 		memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
 		for (uint64_t i = 0; i < count; i++)
 			qc_refcount_set(&w->g, w->cluster, i, 1);
-		rc = write_cluster(w, w->l.block_first + b, err);
-		if (rc < 0)
-			return rc;
+		status = write_cluster(w, w->l.block_first + b, err);
+		if (status < 0)
+			return status;
 	}
 	return 0;
 }
@@ -299,7 +299,7 @@ static int write_l2_tables(const struct writing *w, struct qc_err *err)
 {
 	struct qc_l2_entry entry = {.copied = true, .allocated = w->how->extended_l2 ? 0 : 1};
 	uint64_t done = 0;
-	int rc;
+	int status;
 
 	for (uint64_t t = 0; t < w->l.l2_count; t++) {
 		memset(w->cluster, 0, (size_t)w->g.cluster_bytes);
@@ -307,9 +307,9 @@ static int write_l2_tables(const struct writing *w, struct qc_err *err)
 			entry.host = qc_host_of_cluster(&w->g, w->l.data_first + done);
 			qc_l2_store(&w->g, w->cluster, i, qc_l2_encode(&w->g, &entry));
 		}
-		rc = write_cluster(w, w->l.l2_first + t, err);
-		if (rc < 0)
-			return rc;
+		status = write_cluster(w, w->l.l2_first + t, err);
+		if (status < 0)
+			return status;
 	}
 	return 0;
 }
@@ -319,16 +319,16 @@ static int write_zeroes(const struct qc_create *how, struct qc_file *file, uint6
 {
 	QC_AUTOFREE uint8_t *zeroes = calloc(1, ZERO_CHUNK_BYTES);
 	size_t step;
-	int rc;
+	int status;
 
-	if (zeroes == NULL)
+	if (!zeroes)
 		return qc_fail_memory(err);
 	for (uint64_t done = 0; done < length; done += step) {
 		qc_progress_step(how->progress, done, length);
 		step = (size_t)qc_min(length - done, ZERO_CHUNK_BYTES);
-		rc = qc_file_write(file, offset + done, zeroes, step, err);
-		if (rc < 0)
-			return rc;
+		status = qc_file_write(file, offset + done, zeroes, step, err);
+		if (status < 0)
+			return status;
 	}
 	qc_progress_step(how->progress, length, length);
 	return 0;
@@ -337,15 +337,15 @@ static int write_zeroes(const struct qc_create *how, struct qc_file *file, uint6
 static int make_data(const struct qc_create *how, struct qc_file *file, uint64_t offset,
 		     uint64_t length, struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	if (length == 0)
 		return 0;
 	if (how->preallocation == QC_PREALLOCATION_FULL)
 		return write_zeroes(how, file, offset, length, err);
-	rc = qc_file_resize(file, offset + length, err);
-	if (rc < 0 || how->preallocation != QC_PREALLOCATION_FALLOC)
-		return rc;
+	status = qc_file_resize(file, offset + length, err);
+	if (status < 0 || how->preallocation != QC_PREALLOCATION_FALLOC)
+		return status;
 	return qc_file_posix_reserve(file, offset, length, err);
 }
 
@@ -357,21 +357,21 @@ int qc_create_write_data(const struct qc_create *how, struct qc_file *file, stru
 static int write_all(const struct writing *w, struct qc_err *err)
 {
 	const struct layout *l = &w->l;
-	int rc;
+	int status;
 
-	rc = write_header(w, err);
-	if (rc == 0)
-		rc = write_words(w, l->table_first, l->table_count, l->block_first, l->block_count,
-				 0, err);
-	if (rc == 0)
-		rc = write_refcount_blocks(w, err);
-	if (rc == 0)
-		rc = write_words(w, l->l1_first, l->l1_count, l->l2_first, l->l2_count,
-				 QC_L1_COPIED, err);
-	if (rc == 0)
-		rc = write_l2_tables(w, err);
-	if (rc < 0 || w->g.external_data)
-		return rc;
+	status = write_header(w, err);
+	if (status == 0)
+		status = write_words(w, l->table_first, l->table_count, l->block_first,
+				     l->block_count, 0, err);
+	if (status == 0)
+		status = write_refcount_blocks(w, err);
+	if (status == 0)
+		status = write_words(w, l->l1_first, l->l1_count, l->l2_first, l->l2_count,
+				     QC_L1_COPIED, err);
+	if (status == 0)
+		status = write_l2_tables(w, err);
+	if (status < 0 || w->g.external_data)
+		return status;
 	return make_data(w->how, w->file, l->data_first << w->g.cluster_bits,
 			 l->data_count << w->g.cluster_bits, err);
 }
@@ -379,14 +379,14 @@ static int write_all(const struct writing *w, struct qc_err *err)
 int qc_create_write(const struct qc_create *how, struct qc_file *file, struct qc_err *err)
 {
 	struct writing w = {.how = how, .file = file};
-	int rc;
+	int status;
 
 	init_geometry(how, &w.g);
 	settle_layout(how, &w.g, &w.l);
 	w.cluster = malloc((size_t)w.g.cluster_bytes);
-	if (w.cluster == NULL)
+	if (!w.cluster)
 		return qc_fail_memory(err);
-	rc = write_all(&w, err);
+	status = write_all(&w, err);
 	free(w.cluster);
-	return rc;
+	return status;
 }

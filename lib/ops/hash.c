@@ -113,7 +113,7 @@ static void open_slot(struct hashing *h, uint64_t zero_stretches)
 
 static int check_stop(const struct hashing *h, struct qc_err *err)
 {
-	if (h->hash->stop != NULL && *h->hash->stop)
+	if (h->hash->stop && *h->hash->stop)
 		return qc_fail(err, QC_E_INTERRUPTED, "interrupted");
 	return 0;
 }
@@ -122,15 +122,15 @@ static int check_stop(const struct hashing *h, struct qc_err *err)
 static int find_zeroes(struct hashing *h, struct qc_err *err)
 {
 	struct qc_place place;
-	int rc;
+	int status;
 
 	h->zero_end = h->at;
 	while (h->zero_end < h->disk_bytes) {
-		rc = check_stop(h, err);
-		if (rc == 0)
-			rc = qc_places_at(&h->places, qc_guest(h->zero_end), &place, err);
-		if (rc < 0)
-			return rc;
+		status = check_stop(h, err);
+		if (status == 0)
+			status = qc_places_at(&h->places, qc_guest(h->zero_end), &place, err);
+		if (status < 0)
+			return status;
 		if (!place.extent.zero)
 			break;
 		h->zero_end += qc_min(place.extent.bytes, h->disk_bytes - h->zero_end);
@@ -164,16 +164,16 @@ static void skip_blocks(struct hashing *h, uint64_t zero_bytes)
 
 static int take_unit(struct hashing *h, struct unit *unit, struct qc_err *err)
 {
-	int rc;
+	int status;
 
 	unit->at = h->at;
 	unit->end = qc_min(qc_align_down(h->at, UNIT_BYTES) + UNIT_BYTES, h->disk_bytes);
 	unit->slot = slot_of(h, h->next - 1);
 	unit->first_block = (size_t)(h->at % QC_HASH_STRETCH_BYTES / BLOCK);
-	rc = qc_place_list_fill(&unit->list, &h->places, unit->at, unit->end, err);
-	if (rc == 0)
+	status = qc_place_list_fill(&unit->list, &h->places, unit->at, unit->end, err);
+	if (status == 0)
 		h->at = unit->end;
-	return rc;
+	return status;
 }
 
 enum step {
@@ -188,17 +188,17 @@ static int advance(struct hashing *h, struct unit *unit, enum step *ret, struct 
 {
 	bool at_stretch = h->at % QC_HASH_STRETCH_BYTES == 0;
 	uint64_t zeroes;
-	int rc;
+	int status;
 
 	*ret = h->at == h->disk_bytes ? STEP_END : STEP_WAIT;
 	if (*ret == STEP_END || (at_stretch && h->next - h->oldest == SLOTS))
 		return 0;
 	*ret = STEP_AGAIN;
-	rc = check_stop(h, err);
-	if (rc == 0 && h->zero_end <= h->at)
-		rc = find_zeroes(h, err);
-	if (rc < 0)
-		return rc;
+	status = check_stop(h, err);
+	if (status == 0 && h->zero_end <= h->at)
+		status = find_zeroes(h, err);
+	if (status < 0)
+		return status;
 	zeroes = h->zero_end - h->at;
 	if (at_stretch && zeroes >= QC_HASH_STRETCH_BYTES) {
 		skip_stretches(h, zeroes);
@@ -239,15 +239,15 @@ static bool next_unit(struct hashing *h, struct unit *unit)
 static int digest_unit(struct worker *w, struct qc_err *err)
 {
 	struct qc_digest *digest = &w->unit.slot->digests[w->unit.first_block];
-	int rc;
+	int status;
 
 	for (uint64_t at = w->unit.at; at < w->unit.end; at += BLOCK) {
 		size_t length = (size_t)qc_min(BLOCK, w->unit.end - at);
 
-		rc = qc_place_list_read(w->reader, &w->unit.list, qc_guest(at), w->buffer, length,
-					err);
-		if (rc < 0)
-			return rc;
+		status = qc_place_list_read(w->reader, &w->unit.list, qc_guest(at), w->buffer,
+					    length, err);
+		if (status < 0)
+			return status;
 		*digest++ = qc_digest_of(w->buffer, length);
 	}
 	return 0;
@@ -273,17 +273,17 @@ static void work(void *context)
 {
 	struct worker w = {.h = context, .buffer = qc_pages_alloc(BLOCK)};
 	struct qc_err err;
-	int rc;
+	int status;
 
-	rc = w.buffer != NULL ? qc_place_reader_open(&w.reader, &err) : qc_fail_memory(&err);
-	if (rc < 0) {
+	status = w.buffer ? qc_place_reader_open(&w.reader, &err) : qc_fail_memory(&err);
+	if (status < 0) {
 		pthread_mutex_lock(&w.h->lock);
 		note_failure(w.h, 0, &err);
 		pthread_mutex_unlock(&w.h->lock);
 	}
-	while (rc == 0 && next_unit(w.h, &w.unit)) {
-		rc = digest_unit(&w, &err);
-		finish_unit(&w, rc, &err);
+	while (status == 0 && next_unit(w.h, &w.unit)) {
+		status = digest_unit(&w, &err);
+		finish_unit(&w, status, &err);
 	}
 	qc_place_reader_close(w.reader);
 	qc_place_list_clear(&w.unit.list);
@@ -305,14 +305,14 @@ static void init(struct hashing *h, const struct qc_hash *hash)
 int qc_hash_view(const struct qc_hash *hash, struct qc_digest *ret, struct qc_err *err)
 {
 	struct hashing h;
-	int rc;
+	int status;
 
 	init(&h, hash);
-	rc = qc_hash_tree_open(&h.tree, err);
-	if (rc < 0)
-		return rc;
+	status = qc_hash_tree_open(&h.tree, err);
+	if (status < 0)
+		return status;
 	h.slots = calloc(SLOTS, sizeof(*h.slots));
-	if (h.slots != NULL)
+	if (h.slots)
 		qc_crew_run(qc_crew_size(hash->threads), work, &h);
 	else
 		note_failure(&h, 0, (qc_fail_memory(err), err));
@@ -320,9 +320,9 @@ int qc_hash_view(const struct qc_hash *hash, struct qc_digest *ret, struct qc_er
 		*ret = qc_hash_tree_finish(h.tree, h.disk_bytes);
 	} else {
 		*err = h.err;
-		rc = -(int)err->code;
+		status = -(int)err->code;
 	}
 	free(h.slots);
 	qc_hash_tree_close(h.tree);
-	return rc;
+	return status;
 }

@@ -48,7 +48,7 @@ static bool is_same_file(const struct qc_layer *a, const struct qc_layer *b)
 {
 	struct qc_file_identity x, y;
 
-	return (a->image == NULL) == (b->image == NULL) && qc_file_posix_identity(a->file, &x)
+	return (!a->image) == (!b->image) && qc_file_posix_identity(a->file, &x)
 	       && qc_file_posix_identity(b->file, &y) && x.device == y.device && x.inode == y.inode;
 }
 

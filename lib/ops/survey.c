@@ -130,10 +130,10 @@ static int walk(struct surveyor *surveyor, struct qc_file *file, struct qc_progr
 		.progress = progress,
 	};
 	struct qc_check_result *result = &surveyor->survey->check;
-	int r = qc_check_run(file, &options, &sink, result, err);
+	int status = qc_check_run(file, &options, &sink, result, err);
 
-	if (r < 0)
-		return r;
+	if (status < 0)
+		return status;
 	if (!result->completed)
 		return qc_fail(err, QC_E_FORMAT, "%s", surveyor->last);
 	settle(surveyor);
@@ -147,7 +147,7 @@ static bool init(struct surveyor *surveyor)
 	survey->clusters_per_cell = qc_max(1, qc_div_up(survey->clusters, QC_SURVEY_CELLS_MAX));
 	survey->cells = (uint32_t)qc_div_up(survey->clusters, survey->clusters_per_cell);
 	survey->cell = calloc(survey->cells, sizeof(*survey->cell));
-	return survey->cell != NULL
+	return survey->cell
 	       && qc_bitset_init(&survey->plot, (uint64_t)QC_SURVEY_COLUMNS * QC_SURVEY_ROWS)
 	       && qc_bitset_init(&surveyor->active, survey->clusters)
 	       && qc_bitset_init(&surveyor->others, survey->clusters);
@@ -157,7 +157,7 @@ int qc_survey_make(struct qc_file *file, const struct qc_geometry *g, uint64_t d
 		   struct qc_progress *progress, struct qc_survey *ret, struct qc_err *err)
 {
 	struct surveyor surveyor = {.survey = ret, .cluster_bits = g->cluster_bits};
-	int r;
+	int status;
 
 	*ret = (struct qc_survey){
 		.clusters = qc_clusters_for(g, file->bytes),
@@ -165,12 +165,12 @@ int qc_survey_make(struct qc_file *file, const struct qc_geometry *g, uint64_t d
 	};
 	if (ret->clusters > (uint64_t)INT32_MAX) /* no check takes it */
 		return qc_fail(err, QC_E_UNSUPPORTED, "the file is too long to look through");
-	r = init(&surveyor) ? walk(&surveyor, file, progress, err) : qc_fail_memory(err);
+	status = init(&surveyor) ? walk(&surveyor, file, progress, err) : qc_fail_memory(err);
 	qc_bitset_clear(&surveyor.active);
 	qc_bitset_clear(&surveyor.others);
-	if (r < 0)
+	if (status < 0)
 		qc_survey_clear(ret);
-	return r;
+	return status;
 }
 
 void qc_survey_clear(struct qc_survey *survey)

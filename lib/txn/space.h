@@ -32,7 +32,7 @@
 enum qc_space_proof {
 	QC_SPACE_PROVE, /* refuse an image whose references and refcounts contradict each other */
 	QC_SPACE_TRUST, /* believe the refcounts: no walk */
-	QC_SPACE_UNION, /* what either of them says is used; what makes no sense says nothing */
+	QC_SPACE_UNION, /* what either of them says is used, broken entries included (walk.h) */
 };
 
 struct qc_space {

@@ -316,10 +316,14 @@ static int write_sector(struct qc_file *file, const struct qc_recover_plan *plan
 	return status < 0 ? status : qc_flip(file, plan->sector0, sector, err);
 }
 
-/* Gives back what the image, as it is now, does not use. */
-static int give_back(struct qc_file *file, const struct qc_journal *journal, bool committed,
+/*
+ * Gives back what the image, as it is now, does not use. A journal that somebody decided about goes in
+ * any case: the refcounts of a header that may be torn are none, and no table leads there.
+ */
+static int give_back(struct qc_file *file, const struct qc_recover_plan *plan, bool committed,
 		     struct qc_err *err)
 {
+	const struct qc_journal *journal = &plan->journal;
 	const struct qc_journal_head *head = &journal->head;
 	struct qc_image *image;
 	struct qc_space space = {0};
@@ -332,7 +336,7 @@ static int give_back(struct qc_file *file, const struct qc_journal *journal, boo
 	if (status == 0) {
 		end = qc_max(space.end << image->geometry.cluster_bits,
 			     committed ? head->file_bytes_after : head->file_bytes_before);
-		end = qc_min(end, file->bytes);
+		end = qc_min(end, plan->decided ? journal->offset : file->bytes);
 		status = committed ? qc_reclaim(file, journal, &space, end, err)
 				   : qc_journal_drop(file, journal, end, err);
 	}
@@ -390,7 +394,7 @@ int qc_recover_apply(struct qc_file *file, const struct qc_recover_plan *plan, s
 	    || (status = settle_sector(file, plan, err)) < 0
 	    || (plan->redo && (status = redo(file, plan, err)) < 0))
 		return status;
-	status = give_back(file, &plan->journal, committed, err);
+	status = give_back(file, plan, committed, err);
 	/* The header is whole again, which is what counts; the rest is free space all the same. */
 	return status == -QC_E_IO && was_torn(plan) ? 0 : status;
 }

@@ -108,32 +108,49 @@ static const char *finish(struct qc_file *file, struct crash_log *log)
 	return broken ? broken : why;
 }
 
-/* Somebody says that the header is as it should be: the journal goes, and nothing else. */
+static bool only_cuts(const struct crash_log *log)
+{
+	for (size_t i = 0; i < log->count; i++)
+		if (log->ops[i].kind != CRASH_SYNC && log->ops[i].kind != CRASH_RESIZE)
+			return false;
+	return true;
+}
+
+/*
+ * Somebody says that the header is as it should be: the journal goes, and nothing else. No guard looks
+ * on, for it would believe the refcounts of the torn header, which may say that the journal is in use.
+ */
 static const char *drop(const struct state *s)
 {
 	struct content before, after;
 	struct qc_recover_plan plan;
+	struct crash_log log = {0};
 	struct buffer_file file;
-	struct qc_file *guard;
-	const char *why = NULL, *broken;
+	struct qc_file *record;
+	const char *why = NULL;
 	struct qc_err err;
 
 	buffer_file_init(&file);
 	buffer_file_set(&file, s->bytes, s->size);
 	content_of(&file.base, &before);
-	guard = guard_file_open(&file.base, &file.base);
-	must(is_doubtful(guard, &plan));
+	record = record_file_open(&file.base, 0, &log);
+	must(is_doubtful(record, &plan));
 	qc_recover_resolve(&plan, false);
-	if (qc_recover_apply(guard, &plan, &err) < 0 || qc_recover_look(guard, &plan, &err) < 0
+	if (qc_recover_apply(record, &plan, &err) < 0 || qc_recover_look(record, &plan, &err) < 0
 	    || plan.state != QC_RECOVER_CLEAN)
 		why = "the journal of a doubtful header cannot be dropped";
-	broken = promises_close(guard);
+	qc_file_close(record);
 	content_of(&file.base, &after);
+	/* A torn name of a backing file leads nowhere: then the bytes alone have to tell. */
 	if (!why
-	    && (!content_is_same(&before, &after) || memcmp(file.bytes, s->bytes, SECTOR) != 0))
+	    && (!only_cuts(&log) || file.base.bytes > s->size
+		|| memcmp(file.bytes, s->bytes, file.base.bytes) != 0
+		|| before.readable != after.readable
+		|| (before.readable && !content_is_same(&before, &after))))
 		why = "a journal that is dropped changes the image";
+	crash_log_clear(&log);
 	buffer_file_clear(&file);
-	return broken ? broken : why;
+	return why;
 }
 
 /* Each state of the recovery's own crash is recovered again. */

@@ -17,8 +17,9 @@ static const char *complaint(const char *what, const struct seen *seen)
 	return text;
 }
 
-/* The image at `path` as QEMU is to open it, with the data file that belongs there. */
-static const char *options_of(const struct lab *lab, const char *folder, const char *path)
+/* The image at `path` as QEMU is to open it, with the data file that belongs there if it has one. */
+static const char *options_of(const struct lab *lab, const char *folder, const char *path,
+			      bool has_data)
 {
 	static char text[2][3 * LAB_PATH_BYTES];
 	static unsigned int turn;
@@ -27,9 +28,9 @@ static const char *options_of(const struct lab *lab, const char *folder, const c
 
 	lab_data_in(lab, folder, data);
 	snprintf(ret, sizeof(text[0]),
-		 access(data, F_OK) < 0 ? "driver=qcow2,file.driver=file,file.filename=%s"
-					: "driver=qcow2,file.driver=file,file.filename=%s,"
-					  "data-file.driver=file,data-file.filename=%s",
+		 has_data ? "driver=qcow2,file.driver=file,file.filename=%s,"
+			    "data-file.driver=file,data-file.filename=%s"
+			  : "driver=qcow2,file.driver=file,file.filename=%s",
 		 path, data);
 	return ret;
 }
@@ -37,13 +38,17 @@ static const char *options_of(const struct lab *lab, const char *folder, const c
 /* Whether qemu-img finds the image sound, and the same as the one in `folder`. */
 static bool referee_agrees(const struct lab *lab, const char *folder)
 {
-	char like[LAB_PATH_BYTES];
+	char like[LAB_PATH_BYTES], data[LAB_PATH_BYTES];
+	bool has_data;
 	const char *check[] = {"qemu-img", "check", "-q", "-f", "qcow2", lab->image, NULL};
 	const char *compare[] = {"qemu-img", "compare", "-q", "--image-opts", NULL, NULL, NULL};
 
 	lab_image_in(lab, folder, like);
-	compare[4] = options_of(lab, lab->run, lab->image);
-	compare[5] = options_of(lab, folder, like);
+	lab_data_in(lab, folder, data);
+	/* A new data file may be there before the image that names it is. */
+	has_data = access(data, F_OK) == 0;
+	compare[4] = options_of(lab, lab->run, lab->image, has_data);
+	compare[5] = options_of(lab, folder, like, has_data);
 	return run_program(lab->run, check, NULL) == 0 && run_program(lab->run, compare, NULL) == 0;
 }
 

@@ -49,7 +49,9 @@ static uint64_t block_of(const struct guard_live *l, uint64_t cluster)
 	if (index >= l->header.refcount_table_clusters * l->geometry.cluster_bytes / 8
 	    || !qc_range_fits(table + index * 8, 8, l->truth->bytes))
 		return 0;
-	at = read_word(l, table + index * 8) & QC_REFCOUNT_TABLE_OFFSET_MASK;
+	at = read_word(l, table + index * 8);
+	if (qc_in_cluster(&l->geometry, at) != 0) /* it counts nothing */
+		return 0;
 	return qc_range_fits(at, l->geometry.cluster_bytes, l->truth->bytes) ? at : 0;
 }
 

@@ -128,6 +128,8 @@ static int scan_table(struct qc_space *space, struct qc_image *image, const uint
 	for (uint64_t i = 0; status == 0 && i < entries; i++) {
 		uint64_t offset = qc_load_be64(table + i * 8);
 
+		if (space->proof == QC_SPACE_UNION) /* its readers pass over the reserved bits */
+			offset &= QC_REFCOUNT_TABLE_OFFSET_MASK;
 		if (offset == 0)
 			continue;
 		if (is_sane_entry(space, i, offset, &named))

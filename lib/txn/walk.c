@@ -10,6 +10,7 @@
 #include "format/compressed_desc.h"
 #include "format/l1_entry.h"
 #include "format/l2_entry.h"
+#include "format/refcount_entry.h"
 
 /* L2 tables looked at together: bounds the memory (8 MiB) of sorting them into file order. */
 #define TABLES_AT_ONCE ((size_t)1 << 20)
@@ -225,18 +226,23 @@ static int visit_l1(struct walk *w, uint64_t word, uint64_t where, struct qc_err
 
 static int visit_refcount(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err)
 {
-	if (qc_in_cluster(&w->image->geometry, word) != 0 || word > QC_HOST_OFFSET_MAX)
+	uint64_t cluster = w->image->geometry.cluster_bytes;
+	struct qc_host block = qc_host(word & QC_REFCOUNT_TABLE_OFFSET_MASK);
+
+	/* Readers that pass over the reserved bits find their block all the same. */
+	if (word > QC_HOST_OFFSET_MAX || (!w->sink->tolerant && !qc_is_aligned(word, cluster)))
 		return fail_entry(w->sink, "refcount table entry", word, where, err);
-	return take_bytes(w, qc_host(word), 1, err);
+	return qc_host_is_none(block) ? 0 : take_bytes(w, block, cluster, err);
 }
 
 static int visit_bitmap(struct walk *w, uint64_t word, uint64_t where, struct qc_err *err)
 {
-	uint64_t offset = word & QC_BITMAP_TABLE_OFFSET_MASK;
+	struct qc_host part = qc_host(word & QC_BITMAP_TABLE_OFFSET_MASK);
 
-	if ((word & QC_BITMAP_TABLE_RESERVED) != 0)
+	if (!w->sink->tolerant && (word & QC_BITMAP_TABLE_RESERVED) != 0)
 		return fail_entry(w->sink, "bitmap table entry", word, where, err);
-	return offset ? take_bytes(w, qc_host(offset), 1, err) : 0;
+	return qc_host_is_none(part) ? 0
+				     : take_bytes(w, part, w->image->geometry.cluster_bytes, err);
 }
 
 static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *visit_word,

@@ -19,8 +19,8 @@
 struct qc_walk_sink {
 	int (*take)(void *context, uint64_t first_cluster, uint64_t count, struct qc_err *err);
 	void *context;
-	bool tolerant; /* entries of L1 and L2 tables that make no sense count as far as their offset says,
-			  as guests may still read there; others are passed over */
+	bool tolerant; /* entries that make no sense count as far as their offset says: there is a reader
+			  for most of them */
 };
 
 /* Fails with QC_E_FORMAT at the first entry that makes no sense, unless the sink is tolerant. */

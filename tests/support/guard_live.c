@@ -31,16 +31,9 @@ static uint64_t read_word(const struct guard_live *l, uint64_t offset)
 	return qc_load_be64(word);
 }
 
-static void ignore_finding(void *context, const struct qc_finding *finding)
-{
-	(void)context, (void)finding;
-}
-
-static const struct qc_finding_sink nobody = {.take = ignore_finding};
-
 /* --- what has a count --- */
 
-/* Where the block is that counts the cluster; 0: there is none. */
+/* Where the block is that counts the cluster; 0: there is none, or it counts nothing as it is not aligned. */
 static uint64_t block_of(const struct guard_live *l, uint64_t cluster)
 {
 	uint64_t index = cluster / l->geometry.refcounts_per_block, at;
@@ -49,10 +42,11 @@ static uint64_t block_of(const struct guard_live *l, uint64_t cluster)
 	if (index >= l->header.refcount_table_clusters * l->geometry.cluster_bytes / 8
 	    || !qc_range_fits(table + index * 8, 8, l->truth->bytes))
 		return 0;
-	at = read_word(l, table + index * 8);
-	if (qc_in_cluster(&l->geometry, at) != 0) /* it counts nothing */
-		return 0;
-	return qc_range_fits(at, l->geometry.cluster_bytes, l->truth->bytes) ? at : 0;
+	at = read_word(l, table + index * 8) & QC_REFCOUNT_TABLE_OFFSET_MASK;
+	return qc_is_aligned(at, l->geometry.cluster_bytes)
+			       && qc_range_fits(at, l->geometry.cluster_bytes, l->truth->bytes)
+		       ? at
+		       : 0;
 }
 
 /* The library has code for this that is faster, and that the guard is there to watch. */
@@ -72,6 +66,9 @@ static bool any_has_count(const struct guard_live *l, uint64_t first, uint64_t e
 {
 	uint64_t per_block = l->geometry.refcounts_per_block, next;
 
+	/* Counts that cannot be trusted are believed as far as there is something to count. */
+	if (l->with_references)
+		end = qc_min(end, l->file_clusters);
 	for (; first < end; first = next) {
 		uint64_t block = block_of(l, first);
 
@@ -128,11 +125,11 @@ static void find_references(struct guard_live *l)
 	struct qc_check_result result;
 	struct qc_err err;
 
-	builder_must(qc_bitset_init(&l->references, qc_clusters_for(&l->geometry, l->truth->bytes)
-							    + BEYOND_FILE_CLUSTERS),
+	builder_must(qc_bitset_init(&l->references, l->file_clusters + BEYOND_FILE_CLUSTERS),
 		     "out of memory");
 	add_refcount_structures(l);
-	if (qc_check_run(l->truth, &options, &nobody, &result, &err) < 0 || !result.completed)
+	if (qc_check_run(l->truth, &options, &qc_findings_unheard, &result, &err) < 0
+	    || !result.completed)
 		qc_bitset_add_range(&l->references, 0, l->references.bits);
 }
 
@@ -147,7 +144,8 @@ static void find_names(struct guard_live *l)
 
 	builder_must(cluster0 != NULL, "out of memory");
 	must_read(l, 0, cluster0, length);
-	builder_must(qc_extensions_decode(&l->header, cluster0, length, &nobody, &extensions, &err)
+	builder_must(qc_extensions_decode(&l->header, cluster0, length, &qc_findings_unheard,
+					  &extensions, &err)
 			     == 0,
 		     "out of memory");
 	l->extensions_end = extensions.end_offset;
@@ -174,10 +172,13 @@ void guard_live_load(struct guard_live *l)
 	guard_live_clear(l);
 	l->known = true;
 	must_read(l, 0, sector, sizeof(sector));
-	l->is_image = qc_header_decode(sector, sizeof(sector), &nobody, &l->header, &err) == 0;
+	l->is_image =
+		qc_header_decode(sector, sizeof(sector), &qc_findings_unheard, &l->header, &err)
+		== 0;
 	if (!l->is_image)
 		return;
 	qc_header_geometry(&l->header, &l->geometry);
+	l->file_clusters = qc_clusters_for(&l->geometry, l->truth->bytes);
 	find_names(l);
 	if (l->with_references)
 		find_references(l);

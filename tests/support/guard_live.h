@@ -17,6 +17,7 @@ struct guard_live {
 	bool is_image;	      /* if not, all of the file counts as used */
 	struct qc_header header;
 	struct qc_geometry geometry;
+	uint64_t file_clusters;			    /* in the file as it was */
 	struct qc_bitset references;		    /* clusters */
 	uint64_t extensions_end, name_at, name_end; /* what the header refers to in cluster 0 */
 };

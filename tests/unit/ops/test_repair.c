@@ -196,6 +196,27 @@ static void clusters_that_broken_entries_lead_to_are_not_written_over(void **sta
 	}
 }
 
+/* The old image, which a crash may leave, has them for its counts. */
+static void blocks_that_broken_entries_lead_to_are_not_written_over(void **state)
+{
+	static const uint64_t wrong[] = {1, 0x1ff, 512}; /* reserved bits, and an unaligned one */
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct lab lab = lab_damaged(false);
+		uint64_t at = builder_refcount_table_entry_at(lab.b, 0);
+		uint64_t block = builder_peek64(lab.b, at);
+		const struct repaired *repaired;
+
+		builder_poke64(lab.b, at, block + wrong[i]);
+		repaired = lab_repair(&lab, &repair_all);
+		assert_true(repaired->report.changed);
+		assert_int_equal(repaired->report.after.corruptions, 0);
+		assert_memory_equal(repaired->bytes + block, lab.bytes + block, 65536);
+		lab_clear(&lab);
+	}
+}
+
 static void a_sound_image_stays_as_it_is(void **state)
 {
 	struct lab lab = {.b = builder_new(NULL), .repaired.bytes = test_malloc(1)};
@@ -416,6 +437,7 @@ int main(void)
 		cmocka_unit_test(leaks_alone_are_repaired_if_that_is_what_was_asked_for),
 		cmocka_unit_test(beside_what_cannot_be_repaired_nothing_is_given_up),
 		cmocka_unit_test(clusters_that_broken_entries_lead_to_are_not_written_over),
+		cmocka_unit_test(blocks_that_broken_entries_lead_to_are_not_written_over),
 		cmocka_unit_test(a_sound_image_stays_as_it_is),
 		cmocka_unit_test(an_unaligned_cluster_without_data_is_given_up),
 		cmocka_unit_test(a_repair_of_leaks_leaves_it_as_it_is),

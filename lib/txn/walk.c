@@ -241,8 +241,7 @@ static int visit_bitmap(struct walk *w, uint64_t word, uint64_t where, struct qc
 
 	if (!w->sink->tolerant && (word & QC_BITMAP_TABLE_RESERVED) != 0)
 		return fail_entry(w->sink, "bitmap table entry", word, where, err);
-	return qc_host_is_none(part) ? 0
-				     : take_bytes(w, part, w->image->geometry.cluster_bytes, err);
+	return qc_host_is_none(part) ? 0 : take_bytes(w, part, 1, err);
 }
 
 static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *visit_word,

@@ -36,6 +36,7 @@
 #include "support/found.h"
 #include "support/image_builder.h"
 #include "support/soundness.h"
+#include "support/under_guard.h"
 #include "txn/recover.h"
 #include "txn/txn.h"
 

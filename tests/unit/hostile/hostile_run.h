@@ -119,16 +119,17 @@ static inline int hostile_edits(struct qc_txn *txn, struct qc_err *err)
 static inline int hostile_transaction(struct qc_file *file, struct qc_err *err)
 {
 	const struct qc_txn_options options = {0};
-	struct qc_image *image;
+	struct qc_file *guard = guard_file_open(file, file);
+	struct qc_image *image = NULL;
 	struct qc_txn *txn;
-	int status = qc_image_open(file, NULL, &image, err);
+	int status = qc_image_open(guard, NULL, &image, err);
 
-	if (status < 0)
-		return status;
-	status = qc_txn_begin(image, NULL, &options, &txn, err);
+	if (status == 0)
+		status = qc_txn_begin(image, NULL, &options, &txn, err);
 	if (status == 0)
 		status = hostile_edits(txn, err);
 	qc_image_close(image);
+	end_guard(guard);
 	return status;
 }
 

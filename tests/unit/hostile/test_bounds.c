@@ -346,14 +346,14 @@ static void do_repair(struct qc_file *file)
 static void do_write(struct qc_file *file)
 {
 	const struct qc_txn_options options = {0};
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_txn_report report;
-	struct qc_image *image;
+	struct qc_image *image = NULL;
 	struct qc_txn *txn;
 	struct qc_err err;
 
-	if (qc_image_open(file, NULL, &image, &err) < 0)
-		return;
-	if (qc_txn_begin(image, NULL, &options, &txn, &err) == 0) {
+	if (qc_image_open(guard, NULL, &image, &err) == 0
+	    && qc_txn_begin(image, NULL, &options, &txn, &err) == 0) {
 		if (qc_txn_write(txn, qc_guest(700), "bytes", 5, &err) < 0
 		    || qc_txn_discard(txn, qc_guest(1 << 17), 1 << 16, &err) < 0)
 			qc_txn_abort(txn);
@@ -361,6 +361,7 @@ static void do_write(struct qc_file *file)
 			qc_txn_commit(txn, &report, &err);
 	}
 	qc_image_close(image);
+	end_guard(guard);
 }
 
 static const struct {

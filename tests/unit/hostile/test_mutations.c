@@ -83,14 +83,15 @@ static bool edit(struct qc_file *file, struct qc_err *err)
 {
 	const struct qc_txn_options options = {0};
 	static const uint8_t bytes[600] = {1, 2, 3};
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_txn_report report;
-	struct qc_image *image;
+	struct qc_image *image = NULL;
 	struct qc_txn *txn;
 	int status;
 
-	if (qc_image_open(file, NULL, &image, err) < 0)
-		return false;
-	status = qc_txn_begin(image, NULL, &options, &txn, err);
+	status = qc_image_open(guard, NULL, &image, err);
+	if (status == 0)
+		status = qc_txn_begin(image, NULL, &options, &txn, err);
 	if (status == 0) {
 		if ((status = qc_txn_write(txn, qc_guest(500), bytes, sizeof(bytes), err)) < 0
 		    || (status = qc_txn_zero(txn, qc_guest(4 << 9), 512, err)) < 0
@@ -100,6 +101,7 @@ static bool edit(struct qc_file *file, struct qc_err *err)
 			status = qc_txn_commit(txn, &report, err);
 	}
 	qc_image_close(image);
+	end_guard(guard);
 	return status == 0;
 }
 

@@ -27,7 +27,7 @@ struct lab {
 	size_t cluster, disk_bytes;
 	struct two_log log;
 	struct content before[FILES];
-	struct qc_file *file[FILES];
+	struct qc_file *recorder[FILES], *file[FILES]; /* the files are those under a guard */
 	struct qc_image *image;
 	struct qc_txn *txn;
 	struct qc_txn_report report;
@@ -83,7 +83,9 @@ static inline void build_data(struct lab *lab)
 static inline void open_lab(struct lab *lab, const struct content content[FILES])
 {
 	for (int f = 0; f < FILES; f++)
-		lab->file[f] = recorder_open(mem_of(&content[f]), f, &lab->log);
+		lab->recorder[f] = recorder_open(mem_of(&content[f]), f, &lab->log);
+	lab->file[IMAGE] = guard_file_open(lab->recorder[IMAGE], lab->recorder[IMAGE]);
+	lab->file[DATA] = guard_file_open_data(lab->recorder[DATA], lab->file[IMAGE]);
 }
 
 static inline int begin(struct lab *lab)
@@ -99,8 +101,10 @@ static inline int begin(struct lab *lab)
 
 static inline void close_lab(struct lab *lab)
 {
+	qc_file_close(lab->file[DATA]);
+	end_guard(lab->file[IMAGE]);
 	for (int f = 0; f < FILES; f++)
-		qc_file_close(lab->file[f]);
+		qc_file_close(lab->recorder[f]);
 }
 
 /* What a program sees that knows nothing of journals. */

@@ -20,8 +20,8 @@
 #include "io/file_mem.h"
 #include "support/fault_file.h"
 #include "support/found.h"
-#include "support/guard_file.h"
 #include "support/image_builder.h"
+#include "support/under_guard.h"
 #include "txn/txn.h"
 
 struct rig {
@@ -68,9 +68,7 @@ static inline int rig_end(struct rig *r, int status)
 
 static inline void rig_close(struct rig *r)
 {
-	if (guard_violation(r->guard))
-		fail_msg("%s", guard_violation(r->guard));
-	qc_file_close(r->guard);
+	end_guard(r->guard);
 	qc_file_close(r->fault);
 	qc_file_close(r->mem);
 }

@@ -36,12 +36,13 @@ static inline int do_snapshot_delete(struct qc_txn *txn, struct qc_err *err)
 static inline int run_operation(struct qc_file *file, operation *edit,
 				const struct qc_txn_options *options, struct qc_err *err)
 {
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_txn_report report;
 	struct qc_image *image;
 	struct qc_txn *txn;
 	int status;
 
-	if (qc_image_open(file, NULL, &image, err) < 0)
+	if (qc_image_open(guard, NULL, &image, err) < 0)
 		fail_msg("%s", err->text);
 	status = qc_txn_begin(image, NULL, options, &txn, err);
 	if (status == 0) {
@@ -52,6 +53,7 @@ static inline int run_operation(struct qc_file *file, operation *edit,
 			qc_txn_abort(txn);
 	}
 	qc_image_close(image);
+	end_guard(guard);
 	return status;
 }
 

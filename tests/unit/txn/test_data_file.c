@@ -54,11 +54,17 @@ static void assert_mixed(const struct lab *lab, struct qc_file *image, struct qc
 static int recover(struct qc_file *image, struct qc_file *data, struct qc_recover_plan *plan,
 		   struct qc_err *err)
 {
-	if (qc_recover_look(image, plan, err) < 0)
-		return -(int)err->code;
-	if (plan->redo)
-		plan->data = data;
-	return qc_recover_apply(image, plan, err);
+	struct qc_file *guard = guard_file_open(image, image);
+	struct qc_file *data_guard = guard_file_open_data(data, guard);
+	int status = qc_recover_look(guard, plan, err);
+
+	if (status == 0 && plan->redo)
+		plan->data = data_guard;
+	if (status == 0)
+		status = qc_recover_apply(guard, plan, err);
+	qc_file_close(data_guard);
+	end_guard(guard);
+	return status;
 }
 
 struct again {
@@ -149,8 +155,8 @@ static void every_crash_leaves_the_old_image_or_the_new_one(void **state)
 static void assert_as_before(struct lab *lab)
 {
 	for (int f = 0; f < FILES; f++)
-		assert_true(same_file(((struct recorder *)lab->file[f])->inner,
-				      lab->before[f].bytes, lab->before[f].length));
+		assert_true(same_file(recorded(lab->recorder[f]), lab->before[f].bytes,
+				      lab->before[f].length));
 }
 
 static void an_aborted_transaction_leaves_both_files_as_they_were(void **state)
@@ -188,9 +194,11 @@ static void whatever_change_fails_leaves_the_old_image_or_one_to_recover(void **
 				break;
 			}
 			if (status == -QC_E_OUTCOME_UNKNOWN) {
-				if (recover(lab.file[IMAGE], lab.file[DATA], &plan, &lab.err) < 0)
+				if (recover(lab.recorder[IMAGE], lab.recorder[DATA], &plan,
+					    &lab.err)
+				    < 0)
 					fail_msg("%zu: %s", k, lab.err.text);
-				is_new(&lab, lab.file[IMAGE], lab.file[DATA]);
+				is_new(&lab, lab.recorder[IMAGE], lab.recorder[DATA]);
 				finished++;
 			} else if (status < 0) {
 				assert_as_before(&lab);
@@ -261,11 +269,12 @@ static void damaged_redo_content_is_refused_before_anything_changes(void **state
 	assert_int_equal(qc_recover_look(lab.file[IMAGE], &plan, &lab.err), 0);
 	assert_int_equal(plan.state, QC_RECOVER_REDO);
 	take_first_data(lab.file[IMAGE], &plan.journal, &record);
-	assert_int_equal(qc_file_write(lab.file[IMAGE], record.new_host.byte + 77, "?", 1,
+	assert_int_equal(qc_file_write(lab.recorder[IMAGE], record.new_host.byte + 77, "?", 1,
 				       &lab.err),
 			 0);
 	changes = lab.log.count;
-	assert_int_equal(recover(lab.file[IMAGE], lab.file[DATA], &plan, &lab.err), -QC_E_FORMAT);
+	assert_int_equal(recover(lab.recorder[IMAGE], lab.recorder[DATA], &plan, &lab.err),
+			 -QC_E_FORMAT);
 	assert_non_null(strstr(lab.err.text, "is damaged; nothing was changed"));
 	assert_int_equal(lab.log.count, changes);
 	for (int f = 0; f < FILES; f++)
@@ -285,11 +294,11 @@ static void nothing_is_redone_once_the_mark_is_gone(void **state)
 	crash_before_redo(&lab, crashed_files);
 	assert_int_equal(qc_file_read(lab.file[IMAGE], 72, features, 8, &lab.err), 0);
 	features[7] &= (uint8_t)~QC_INCOMPAT_CORRUPT;
-	assert_int_equal(qc_file_write(lab.file[IMAGE], 72, features, 8, &lab.err), 0);
-	assert_int_equal(recover(lab.file[IMAGE], lab.file[DATA], &plan, &lab.err), 0);
+	assert_int_equal(qc_file_write(lab.recorder[IMAGE], 72, features, 8, &lab.err), 0);
+	assert_int_equal(recover(lab.recorder[IMAGE], lab.recorder[DATA], &plan, &lab.err), 0);
 	assert_int_equal(plan.state, QC_RECOVER_COMMITTED);
 	assert_false(plan.redo);
-	assert_true(same_file(((struct recorder *)lab.file[DATA])->inner, crashed_files[DATA].bytes,
+	assert_true(same_file(recorded(lab.recorder[DATA]), crashed_files[DATA].bytes,
 			      crashed_files[DATA].length));
 	for (int f = 0; f < FILES; f++)
 		free(crashed_files[f].bytes);

@@ -101,10 +101,14 @@ static enum qc_recover_state look(struct qc_file *file)
 
 static int settle(struct qc_file *file, struct qc_err *err)
 {
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_recover_plan plan;
-	int status = qc_recover_look(file, &plan, err);
+	int status = qc_recover_look(guard, &plan, err);
 
-	return status < 0 ? status : qc_recover_apply(file, &plan, err);
+	if (status == 0)
+		status = qc_recover_apply(guard, &plan, err);
+	end_guard(guard);
+	return status;
 }
 
 /* Recovery and a write behave as if there were no journal at all. */

@@ -134,6 +134,12 @@ static inline struct qc_file *recorder_open(struct qc_file *take_inner, int whic
 	return &r->base;
 }
 
+/* The file in memory itself. */
+static inline struct qc_file *recorded(struct qc_file *recorder)
+{
+	return ((struct recorder *)recorder)->inner;
+}
+
 static inline void two_log_clear(struct two_log *log)
 {
 	for (size_t i = 0; i < log->count; i++)

@@ -124,32 +124,26 @@ static inline void watch_open(struct watch *w, struct qc_file *inner)
 	};
 }
 
-/* A transaction on any file, without a guard: begun, ... */
-static inline struct qc_txn *watch_begin(struct qc_file *file, struct qc_image **ret)
-{
-	static const struct qc_txn_options options;
-	struct qc_txn *txn = NULL;
-	struct qc_err err;
-
-	if (qc_image_open(file, NULL, ret, &err) < 0
-	    || qc_txn_begin(*ret, NULL, &options, &txn, &err) < 0)
-		fail_msg("%s", err.text);
-	return txn;
-}
-
-/* ... and one that writes 1000 bytes of `fill` at `at`. */
+/* A transaction that writes 1000 bytes of `fill` at `at`. */
 static inline int watch_write_guest(struct qc_file *file, uint64_t at, uint8_t fill,
 				    struct qc_err *err)
 {
+	static const struct qc_txn_options options;
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_txn_report report;
 	struct qc_image *image;
-	struct qc_txn *txn = watch_begin(file, &image);
-	int status = qc_txn_write(txn, qc_guest(at), filled(fill), 1000, err);
+	struct qc_txn *txn;
+	int status;
 
+	if (qc_image_open(guard, NULL, &image, err) < 0
+	    || qc_txn_begin(image, NULL, &options, &txn, err) < 0)
+		fail_msg("%s", err->text);
+	status = qc_txn_write(txn, qc_guest(at), filled(fill), 1000, err);
 	if (status == 0)
 		status = qc_txn_commit(txn, &report, err);
 	else
 		qc_txn_abort(txn);
 	qc_image_close(image);
+	end_guard(guard);
 	return status;
 }

@@ -17,6 +17,7 @@
 #include "api/qcowtool.h"
 #include "io/file_posix.h"
 #include "ops/create.h"
+#include "unit/api/guarded.h"
 
 #define DISK_BYTES (UINT64_C(4) << 20)
 

@@ -23,6 +23,7 @@ static void what_is_committed_is_there_and_what_is_aborted_is_not(void **state)
 	assert_int_equal(qcowtool_commit(edit, &report, &s.error), 0);
 	assert_int_equal(report.bytes_written, 3);
 	assert_int_equal(report.changed, 1);
+	assert_int_equal(guarded.flips, 2);
 	shows(&s, NULL, 1000, "new");
 	end(&s);
 }

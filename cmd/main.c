@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Finds the command, runs it, and makes sure that what it printed arrived. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/command.h"
 #include "cmd/interrupt.h"
@@ -135,11 +137,27 @@ static int finish_output(const struct command *command, int status)
 	return status == EXIT_DONE && !(command && command->changes_images) ? EXIT_FAILED : status;
 }
 
+/*
+ * An image that is opened while a standard stream is closed would take its number, and then what is
+ * printed. So each closed one becomes something that can be neither read nor written.
+ */
+static bool hold_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command = NULL;
 	int status;
 
+	if (!hold_standard_streams()) {
+		perror("qcowtool: cannot open the root folder");
+		return EXIT_FAILED;
+	}
 	/* A full disk or a closed pipe is an error like any other, and must not kill a commit. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

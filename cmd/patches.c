@@ -130,14 +130,15 @@ static int open_source(struct patch *patch, struct qc_err *err)
 static int parse_file(struct patches *patches, const char *path, struct patch *patch,
 		      struct qc_err *err)
 {
+	bool is_stdin = strcmp(path, "-") == 0;
 	struct stat info;
 	FILE *stream;
 	int status;
 
-	patch->path = strdup(path);
+	patch->path = strdup(is_stdin ? "stdin" : path); /* what errors name */
 	if (!patch->path)
 		return qc_fail_memory(err);
-	if (strcmp(path, "-") == 0) {
+	if (is_stdin) {
 		if (patches->stdin_taken)
 			return qc_fail(err, QC_E_ARGUMENT, "stdin can be used only once");
 		patches->stdin_taken = true;

@@ -78,3 +78,23 @@ load ../../support/cli
 	[[ $(guest_sha disk.qcow2) == "$before" ]]
 	is_clean disk.qcow2
 }
+
+@test "what has no stream to go to goes nowhere, and into no file that is opened" {
+	head -c 2M /dev/urandom >base.raw
+	for closed in '2>/dev/null' '0<&-' '1>&-' '2>&-' '0<&- 1>&-' '0<&- 2>&-' '1>&- 2>&-' '0<&- 1>&- 2>&-'; do
+		qemu-img create -q -f qcow2 -b base.raw -F raw over.qcow2
+		run bash -c '"$QCOWTOOL" rebase -p -b "" over.qcow2 '"$closed"
+		[[ $status == 0 ]] || complain "$closed"
+		[[ -e expected.qcow2 ]] || cp over.qcow2 expected.qcow2
+		cmp over.qcow2 expected.qcow2 || complain "$closed"
+	done
+}
+
+@test "a stream that is closed is an error like any other" {
+	qemu-img create -q -f qcow2 disk.qcow2 1M
+	run --separate-stderr bash -c '"$QCOWTOOL" read disk.qcow2 >&-'
+	[[ $status == 1 && $stderr == "qcowtool read: disk.qcow2: cannot write to stdout: Bad file descriptor" ]]
+	run --separate-stderr bash -c '"$QCOWTOOL" write disk.qcow2 --file=- <&-'
+	[[ $status == 1 && $stderr == "qcowtool write: stdin: Bad file descriptor" ]]
+	is_clean disk.qcow2
+}

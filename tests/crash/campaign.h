@@ -22,7 +22,8 @@ struct tally {
 	uint64_t again;	  /* the same was done again */
 	uint64_t faults;
 	uint64_t torn_headers, torn_doubtful, false_journals;
-	uint64_t referee;		      /* by qemu-img check and compare */
+	uint64_t referee;		      /* by qemu-img check */
+	uint64_t compared;		      /* of these, by qemu-img compare as well */
 	uint64_t torn, leaked, corrupt, lost; /* what must stay 0 */
 	uint64_t disagreed;		      /* between fast judge, slow judge and recovery */
 };
@@ -43,7 +44,7 @@ struct campaign {
 	const char *save_folder; /* where failing states go; NULL: nowhere */
 	const char *name;	 /* "image/edit", for messages and file names */
 	uint64_t sample;	 /* one state of so many is looked at closely */
-	uint64_t referee_sample; /* and one of so many of those by qemu-img; 0: none */
+	uint64_t referee_sample; /* and one of so many of those by a guest of QEMU's */
 	uint64_t random_states;
 	bool quick; /* fewer tears and nested crashes */
 	bool large; /* the image is: copies of it are what takes the time, so fewer are made */

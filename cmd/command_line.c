@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/command.h"
+#include "cmd/foreign.h"
 #include "cmd/suggest.h"
 #include "io/sandbox.h"
 
@@ -152,11 +153,11 @@ static const struct argp_option *find_letter(const struct parse *parse, char let
 static void refuse_letter(struct parse *parse, char letter)
 {
 	struct command_line *line = parse->line;
+	const char *advice = foreign_advice(line->name, &letter, 1);
 
-	if (letter == 'f') /* qemu-img's, and the first thing that its users type */
-		line->status = command_usage(line->name,
-					     "invalid option -- 'f'; an image is always "
-					     "qcow2 here, so leave it out");
+	if (advice)
+		line->status =
+			command_usage(line->name, "invalid option -- '%c'; %s", letter, advice);
 	else
 		line->status = command_usage(line->name, "invalid option -- '%c'; try '%s --help'",
 					     letter, line->name);
@@ -187,8 +188,14 @@ static bool refuse_letters(struct parse *parse, const char *letters, bool *ret_n
 static void refuse_name(struct parse *parse, const char *word, size_t length)
 {
 	struct command_line *line = parse->line;
+	const char *advice = foreign_advice(line->name, word, length);
 	struct suggestion suggestion;
 
+	if (advice) {
+		line->status = command_usage(line->name, "unrecognized option '--%.*s'; %s",
+					     (int)length, word, advice);
+		return;
+	}
 	suggestion_init(&suggestion, word, length);
 	for (const struct argp_option *o = parse->options; o->key || o->doc; o++)
 		if (o->name)

@@ -154,12 +154,27 @@ static const struct key {
 	{"data_file_raw", take_data_file_raw},
 };
 
+/* What qemu-img takes here, and people who know it type. */
+static const struct {
+	const char *start;
+	const char *advice;
+} elsewhere[] = {
+	{"backing_file", "-b names the backing file"},
+	{"backing_fmt", "-F names its format"},
+	{"size", "it stands behind IMAGE"},
+	{"encrypt", "encrypted images are for qemu-img create"},
+};
+
 /* People who guess at a name should not have to look for the right ones. */
 static int refuse_key(const char *key, struct qc_err *err)
 {
 	char names[256];
 	size_t used = 0;
 
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
+		if (strncmp(key, elsewhere[i].start, strlen(elsewhere[i].start)) == 0)
+			return qc_fail(err, QC_E_ARGUMENT, "there is no option '%s'; %s", key,
+				       elsewhere[i].advice);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && used < sizeof(names); i++)
 		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
 					 i > 0 ? ", " : "", keys[i].name);

@@ -110,10 +110,12 @@ static int run(int argc, char **argv, const struct command **ret_command)
 		return command_usage("qcowtool", "no command; try 'qcowtool --help'");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return show_help();
-	if (strcmp(argv[1], "--version") == 0)
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
 		return show_version();
 	if (argv[1][0] == '-')
-		return command_usage("qcowtool", "unknown option '%s'; try 'qcowtool --help'",
+		return command_usage("qcowtool",
+				     "unknown option '%s' before the command; try 'qcowtool "
+				     "--help'",
 				     argv[1]);
 	*ret_command = find_command(argv[1]);
 	if (!*ret_command)

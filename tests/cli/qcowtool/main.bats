@@ -12,6 +12,7 @@ load ../../support/cli
 	succeeds --version
 	[[ ${#lines[@]} == 2 ]]
 	[[ ${lines[0]} =~ ^qcowtool\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[[ $("$QCOWTOOL" -V) == "$output" ]]
 	[[ ${lines[1]} =~ ^sandbox:\ limits(,\ landlock)?(,\ seccomp)?$ ]]
 }
 

@@ -56,8 +56,8 @@ static const struct command_syntax syntax = {
 	       "transaction or drops it. With -n nothing is changed.",
 	.options = options,
 	.take = take,
-	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_CHAIN | COMMON_DRY_RUN | COMMON_NO_SYNC
-		   | COMMON_NO_SANDBOX,
+	.accepts = COMMON_OUTPUT | COMMON_QUIET | COMMON_FORCE_SHARE | COMMON_CHAIN | COMMON_DRY_RUN
+		   | COMMON_NO_SYNC | COMMON_NO_SANDBOX,
 };
 
 /* The fields of sector 0 that a transaction can switch. */
@@ -310,10 +310,26 @@ static int recover(const struct command_line *line, enum decision decision, stru
 	return status;
 }
 
+/* To look, an image can be shared. */
+static int open_image(const char *path, const struct common_options *common, struct qc_file **ret,
+		      struct qc_err *err)
+{
+	const struct qc_file_open look = {
+		.lock = common->force_share ? QC_LOCK_FORCE : QC_LOCK_READ,
+	};
+	const struct qc_file_open change = {
+		.writable = true,
+		.lock = QC_LOCK_WRITE,
+		.no_sync = common->no_sync,
+	};
+	int status = qc_file_posix_open(path, common->dry_run ? &look : &change, ret, err);
+
+	return status < 0 && common->dry_run ? common_options_offer_share(err) : status;
+}
+
 int cmd_recover(int argc, char **argv)
 {
 	enum decision decision = DECISION_NONE;
-	struct qc_file_open how = {0};
 	struct command_line line;
 	struct qc_file *file;
 	struct qc_err err;
@@ -321,10 +337,10 @@ int cmd_recover(int argc, char **argv)
 
 	if (!command_line_parse(&syntax, argc, argv, &decision, &line))
 		return line.status;
-	how.writable = !line.common.dry_run;
-	how.lock = line.common.dry_run ? QC_LOCK_READ : QC_LOCK_WRITE;
-	how.no_sync = line.common.no_sync;
-	status = qc_file_posix_open(line.argument[0], &how, &file, &err);
+	if (line.common.force_share && !line.common.dry_run)
+		return command_usage(line.name,
+				     "a recovery cannot share the image: -U goes with -n");
+	status = open_image(line.argument[0], &line.common, &file, &err);
 	if (status == 0) {
 		status = recover(&line, decision, file, &err);
 		qc_file_close(file);

@@ -219,10 +219,15 @@ int cmd_snapshot_cow(int argc, char **argv)
 		return line.status;
 	verb = find_verb(line.argument[0]);
 	if (!verb)
-		return command_usage(line.name,
-				     "'%s' is none of create, list, apply, delete, rename",
-				     line.argument[0]);
+		return command_usage(
+			line.name,
+			"'%s' is none of create, list, apply, delete, rename; the verb "
+			"stands before IMAGE",
+			line.argument[0]);
 	if (line.arguments != verb->arguments)
 		return command_usage(line.name, "expected %s %s", verb->name, verb->takes);
+	if (verb->edit && line.common.force_share)
+		return command_usage(line.name,
+				     "a change cannot share the image: -U goes with list");
 	return verb->edit ? run_change(&line, verb) : run_list(&line);
 }

@@ -20,7 +20,7 @@ _qcowtool_table() {
 		recover: --finish --drop
 		info map hash compare write rebase snapshot-cow decompress check recover: --output=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: -q --quiet
-		info map read hash compare create snapshot-cow check: -U --force-share
+		info map read hash compare create snapshot-cow check recover: -U --force-share
 		info map read hash compare write rebase recover: --chain=
 		info map read hash compare create write rebase snapshot-cow decompress check recover: --no-sandbox
 		write rebase snapshot-cow decompress check recover: -n --dry-run

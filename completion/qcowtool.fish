@@ -94,7 +94,7 @@ complete -c qcowtool -n '__qcowtool_is decompress' -l batch -x -d 'A transaction
 
 complete -c qcowtool -n '__qcowtool_is info map hash compare write rebase snapshot-cow decompress check recover' -l output -x -a 'human json' -d 'How the result is printed'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare create write rebase snapshot-cow decompress check recover' -s q -l quiet -d 'Print no result'
-complete -c qcowtool -n '__qcowtool_is info map read hash compare create snapshot-cow check' -s U -l force-share -d 'Read even while in use'
+complete -c qcowtool -n '__qcowtool_is info map read hash compare create snapshot-cow check recover' -s U -l force-share -d 'Read even while in use'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare write rebase recover' -l chain -x -a 'none dir any' -d 'Which backing files may be opened'
 complete -c qcowtool -n '__qcowtool_is info map read hash compare create write rebase snapshot-cow decompress check recover' -l no-sandbox -d 'Do not lock the process down'
 complete -c qcowtool -n '__qcowtool_is write rebase snapshot-cow decompress check recover' -s n -l dry-run -d 'Do everything but commit'

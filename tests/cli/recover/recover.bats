@@ -266,18 +266,21 @@ interrupted_tail() { # FILE
 	same_guest disk.qcow2 later.qcow2
 }
 
-@test "an image in use is not recovered" {
+@test "an image in use is not recovered, and shown only if asked for" {
 	interrupt before
 	coproc HOLDER { exec qemu-io disk.qcow2 2>&1; }
 	holder=$HOLDER_PID
 	echo length >&"${HOLDER[1]}"
 	read -r -t 20 _ <&"${HOLDER[0]}"
-	qcowtool recover disk.qcow2
+	unchanged disk.qcow2 fails 1 recover disk.qcow2
+	says "lock; is another process using the image?"
+	fails 1 recover -n disk.qcow2
+	says "-U reads it all the same"
+	unchanged disk.qcow2 succeeds recover -n -U disk.qcow2
+	[[ $output == *"Journal at 0x"* ]]
+	unchanged disk.qcow2 fails 64 recover -U disk.qcow2
 	kill "$holder"
 	wait "$holder" || :
-	[[ $status == 1 ]]
-	one_error_line recover
-	says "lock; is another process using the image?"
 }
 
 @test "check -r settles it, even where that leaves nothing to repair" {

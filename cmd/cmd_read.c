@@ -160,6 +160,12 @@ int cmd_read(int argc, char **argv)
 		return line.status;
 	if (o.hex && o.output_file)
 		return command_usage(line.name, "--hex goes to stdout, not to a file");
+	if (!o.hex && !o.output_file && isatty(STDOUT_FILENO)) {
+		/* A disk may hold anything, also what takes a terminal over. */
+		qc_fail(&err, QC_E_ARGUMENT,
+			"stdout is a terminal: use --hex, -o FILE, or pipe it ('| cat')");
+		return command_fail(line.name, line.argument[0], &err);
+	}
 	if (opened_view_open(line.argument[0], &line.common, o.snapshot, false, &opened, &err) < 0)
 		return command_fail(line.name, line.argument[0], &err);
 	progress_init(&progress, &line, line.argument[0]);

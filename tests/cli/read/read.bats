@@ -84,3 +84,16 @@ load ../../support/matrix
 	one_error_line read
 	says "No space left on device"
 }
+
+@test "a terminal gets a dump, and never the bytes themselves" {
+	succeeds create -q disk.qcow2 1M
+	succeeds write -q disk.qcow2 --text=$'\e]0;mine\a'
+	script -qec "'$QCOWTOOL' read --length=8 disk.qcow2" typescript </dev/null >seen && return 1
+	grep -qF "qcowtool read: disk.qcow2: stdout is a terminal: use --hex" seen
+	[[ $(wc -l <seen) == 1 ]]
+	run ! grep -qF $'\e' seen
+	script -qec "'$QCOWTOOL' read --hex --length=8 disk.qcow2" typescript </dev/null >seen
+	grep -qF "|.]0;mine|" seen
+	script -qec "'$QCOWTOOL' read -o out --length=8 disk.qcow2" typescript </dev/null >seen
+	[[ $(tail -c 4 out) == mine && ! -s seen ]]
+}

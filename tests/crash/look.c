@@ -201,7 +201,7 @@ void campaign_look(struct run_context *run, struct state *s, const struct crash_
 		campaign_fail(run, s, spec, &c->tally->disagreed, "the judges disagree");
 		return;
 	}
-	if (c->tally->full % 4 == 0)
+	if (run->depth == 0 || c->tally->full % 4 == 0)
 		look_resume(run, s, spec, v);
 	if (c->edit->again && run->depth == 0 && c->tally->full % 4 == 2)
 		look_again(run, s, spec);

@@ -165,6 +165,8 @@ static int create_data(const struct qc_create *how, const char *image_target, bo
 	rc = qc_reference_resolve("", how->data_file_name, &path, err);
 	if (rc == 0)
 		rc = new_file_target(path, false, ret_target, &exists, err);
+	if (rc == -QC_E_EXISTS)
+		rc = qc_fail(err, QC_E_EXISTS, "it exists already, and data files are never replaced");
 	if (rc == 0 && strcmp(*ret_target, image_target) == 0)
 		rc = qc_fail(err, QC_E_ARGUMENT, "is the image itself");
 	if (rc == 0)
@@ -229,6 +231,8 @@ static int create(struct create_line *c, const struct command_line *line, struct
 	int rc;
 
 	rc = new_file_target(line->argument[0], c->force, &target, &exists, err);
+	if (rc == -QC_E_EXISTS)
+		rc = qc_fail(err, QC_E_EXISTS, "it exists already; --force replaces it");
 	if (rc == 0 && exists)
 		rc = hold_old(target, &old, err);
 	if (rc == 0)

@@ -115,6 +115,10 @@ static int settle_range(struct read_options *o, uint64_t disk_bytes, struct qc_e
 		o->length = disk_bytes - o->at;
 	if (qc_range_fits(o->at, o->length, disk_bytes))
 		return 0;
+	if (o->at > disk_bytes)
+		return qc_fail(err, QC_E_RANGE,
+			       "offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)",
+			       o->at, disk_bytes);
 	return qc_fail(err, QC_E_RANGE,
 		       "offset %" PRIu64 " and length %" PRIu64
 		       " go past the end of the disk (%" PRIu64 " bytes)",

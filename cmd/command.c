@@ -19,7 +19,7 @@ static void put_line(const char *name, const char *file, const char *text)
 	put_plain(name);
 	fputs(": ", stderr);
 	if (file) {
-		put_plain(file);
+		put_plain(*file != '\0' ? file : "''");
 		fputs(": ", stderr);
 	}
 	put_plain(text);

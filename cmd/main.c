@@ -129,13 +129,16 @@ static int run(int argc, char **argv, const struct command **ret_command)
  */
 static int finish_output(const struct command *command, int status)
 {
+	char name[64] = "qcowtool";
 	struct qc_err err;
 	int flushed = fflush(stdout);
 
 	if (flushed == 0 && !ferror(stdout))
 		return status;
+	if (command)
+		snprintf(name, sizeof(name), "qcowtool %s", command->name);
 	qc_fail_errno(&err, flushed == 0 ? EIO : errno, "cannot write the result");
-	command_fail("qcowtool", NULL, &err);
+	command_fail(name, NULL, &err);
 	return status == EXIT_DONE && !(command && command->changes_images) ? EXIT_FAILED : status;
 }
 

@@ -62,7 +62,8 @@ static int survey(struct qc_file *file, struct survey_picture *picture,
 	return qc_survey_make(file, ret_geometry, picture->disk_bytes, progress, ret, err);
 }
 
-static int draw(const struct survey_picture *picture, struct qc_file *to, struct qc_err *err)
+static int draw(const struct survey_picture *picture, const char *target, struct qc_file *to,
+		struct qc_err *err)
 {
 	QC_AUTOFREE char *text = NULL;
 	bool incomplete;
@@ -77,10 +78,13 @@ static int draw(const struct survey_picture *picture, struct qc_file *to, struct
 	incomplete |= fclose(stream) != 0;
 	if (incomplete && rc == 0)
 		rc = qc_fail_memory(err);
-	return rc < 0 ? rc : qc_file_write(to, 0, text, length, err);
+	if (rc < 0)
+		return rc;
+	rc = qc_file_write(to, 0, text, length, err);
+	return rc < 0 ? qc_err_context(err, "'%s'", target) : 0;
 }
 
-static int make(struct qc_file *file, const char *name, struct qc_file *to,
+static int make(struct qc_file *file, const char *name, const char *target, struct qc_file *to,
 		struct qc_progress *progress, struct qc_err *err)
 {
 	struct survey_picture picture = {.name = name};
@@ -90,7 +94,7 @@ static int make(struct qc_file *file, const char *name, struct qc_file *to,
 
 	if (rc < 0)
 		return rc;
-	rc = draw(&picture, to, err);
+	rc = draw(&picture, target, to, err);
 	qc_survey_clear(&surveyed);
 	return rc;
 }
@@ -113,7 +117,7 @@ int map_svg(const char *path, const char *target, const struct common_options *c
 		return qc_err_context(err, "'%s'", target);
 	}
 	lock_down_but_publish(common, to, NULL);
-	rc = make(file, path, to, progress, err);
+	rc = make(file, path, target, to, progress, err);
 	if (rc == 0 && qc_file_posix_publish(to, real_target, true, err) < 0)
 		rc = qc_err_context(err, "'%s'", target);
 	qc_file_close(to);

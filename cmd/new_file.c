@@ -18,12 +18,12 @@ int new_file_target(const char *path, bool replace, char **ret_path, bool *ret_e
 			return qc_fail_errno(err, errno, "cannot create");
 		exists = false;
 	}
-	if (exists && !replace)
-		return qc_fail(err, QC_E_EXISTS, "it exists already; --force replaces it");
 	if (exists && S_ISLNK(st.st_mode) && stat(path, &st) < 0)
-		return qc_fail(err, QC_E_EXISTS, "is a symbolic link that leads nowhere");
+		return qc_fail(err, QC_E_ARGUMENT, "is a symbolic link that leads nowhere");
 	if (exists && !S_ISREG(st.st_mode))
-		return qc_fail(err, QC_E_EXISTS, "is no regular file");
+		return qc_fail(err, QC_E_ARGUMENT, "is no regular file");
+	if (exists && !replace)
+		return qc_fail(err, QC_E_EXISTS, "it exists already");
 	target = exists ? realpath(path, NULL) : strdup(path);
 	if (!target)
 		return qc_fail_errno(err, errno, "cannot create");

@@ -219,6 +219,10 @@ static int find_end(const struct qc_image *image, const struct qc_decompress *wh
 	for (size_t i = 0; i < image->snapshots.count; i++)
 		if (image->snapshots.list[i].has_disk_bytes)
 			longest = qc_max(longest, image->snapshots.list[i].disk_bytes);
+	if (what->at > longest)
+		return qc_fail(err, QC_E_RANGE,
+			       "offset %" PRIu64 " is past the end of the disk (%" PRIu64 " bytes)",
+			       what->at, longest);
 	if (!qc_range_fits(what->at, length, longest))
 		return qc_fail(err, QC_E_RANGE,
 			       "offset %" PRIu64 " and length %" PRIu64

@@ -64,7 +64,7 @@ load ../../support/cli
 	qemu-img create -q -f qcow2 disk.qcow2 1M
 	run --separate-stderr bash -c '"$QCOWTOOL" write disk.qcow2 --hex=a5 >/dev/full'
 	[[ $status == 0 ]]
-	[[ $stderr == "qcowtool: cannot write the result: No space left on device" ]]
+	[[ $stderr == "qcowtool write: cannot write the result: No space left on device" ]]
 	[[ $(od -An -tx1 -N1 <("$QCOWTOOL" read --length=1 disk.qcow2)) == " a5" ]]
 }
 

@@ -166,7 +166,8 @@ static int create_data(const struct qc_create *how, const char *image_target, bo
 	if (rc == 0)
 		rc = new_file_target(path, false, ret_target, &exists, err);
 	if (rc == -QC_E_EXISTS)
-		rc = qc_fail(err, QC_E_EXISTS, "it exists already, and data files are never replaced");
+		rc = qc_fail(err, QC_E_EXISTS,
+			     "it exists already, and data files are never replaced");
 	if (rc == 0 && strcmp(*ret_target, image_target) == 0)
 		rc = qc_fail(err, QC_E_ARGUMENT, "is the image itself");
 	if (rc == 0)

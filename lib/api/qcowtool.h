@@ -32,18 +32,18 @@ extern "C" {
 #endif
 
 enum qcowtool_code {
-	QCOWTOOL_E_IO = 1,	/* the storage failed a read, write, resize or sync */
+	QCOWTOOL_E_IO = 1,	/* a file cannot be opened, read, written, resized or synced */
 	QCOWTOOL_E_NO_SPACE,	/* disk full, quota, file size limit, no free cluster can exist */
 	QCOWTOOL_E_NO_MEMORY,	/* an allocation failed */
 	QCOWTOOL_E_ARGUMENT,	/* the call makes no sense */
 	QCOWTOOL_E_RANGE,	/* past the end of the disk */
 	QCOWTOOL_E_NOT_FOUND,	/* no such file or snapshot */
-	QCOWTOOL_E_EXISTS,	/* would overwrite something */
+	QCOWTOOL_E_EXISTS,	/* not used by these functions */
 	QCOWTOOL_E_LOCKED,	/* somebody else uses the image */
 	QCOWTOOL_E_FORMAT,	/* no qcow2 image, or its metadata cannot be trusted */
 	QCOWTOOL_E_UNSUPPORTED, /* valid, but this library does not do it */
-	QCOWTOOL_E_POLICY,	/* a backing file that the flags do not allow */
-	QCOWTOOL_E_MISMATCH,	/* not used by these functions */
+	QCOWTOOL_E_POLICY,	/* a backing or data file that the flags do not allow */
+	QCOWTOOL_E_MISMATCH,	/* likewise not used */
 	QCOWTOOL_E_INTERRUPTED, /* likewise */
 	QCOWTOOL_E_CHANGED,	/* somebody ignored the lock and changed the image meanwhile */
 	/* The last sync of a commit failed: the image is exactly the old or exactly the new one. */
@@ -76,7 +76,7 @@ struct qcowtool_image;
  * Opens the image at `path` with its backing files for reading. `snapshot` (NULL: the disk as it is
  * now) is the id or else the name of an internal snapshot, whose disk is then what is seen.
  * Flags: FORCE_SHARE, CHAIN_DIR, CHAIN_NONE. Whatever an image says, it costs at most about 100 MiB
- * of memory.
+ * of memory; so does each of its backing files, of which there are at most 200 in a chain.
  */
 int qcowtool_open(const char *path, const char *snapshot, unsigned int flags,
 		  struct qcowtool_image **ret, struct qcowtool_error *error);

@@ -149,6 +149,16 @@ static bool is_dirty(const struct qc_image *image)
 	       == QC_INCOMPAT_DIRTY;
 }
 
+/* Bytes that nobody here can decrypt are no bytes of the disk: not to be read, either. */
+static int refuse_encrypted(const struct qc_edit *edit, const struct qc_edit_options *options,
+			    struct qc_err *err)
+{
+	if (options->no_backing || edit->image->header.crypt_method == QC_CRYPT_NONE)
+		return 0;
+	return qc_fail(err, QC_E_UNSUPPORTED,
+		       "the image is encrypted, and its contents cannot be changed");
+}
+
 /* Edits of guest bytes need the file in which they lie. */
 static int open_data(struct qc_edit *edit, const char *path, const struct qc_edit_options *options,
 		     struct qc_err *err)
@@ -195,6 +205,7 @@ static int begin(struct qc_edit *edit, const char *path, const struct qc_edit_op
 
 	if ((status = recover(edit, file, path, options, err)) < 0
 	    || (status = open_image(edit, file, options->txn.repair, err)) < 0
+	    || (status = refuse_encrypted(edit, options, err)) < 0
 	    || (status = open_data(edit, path, options, err)) < 0
 	    || (status = open_backing(edit, path, options, err)) < 0)
 		return status;

@@ -28,7 +28,9 @@
 struct qc_edit_options {
 	struct qc_txn_options txn;
 	enum qc_chain_policy policy;
-	bool no_backing; /* for edits that read no guest bytes: the chain stays closed */
+	/* For edits that read no guest bytes: the chain stays closed. Any other of an encrypted image is
+	 * refused (QC_E_UNSUPPORTED). */
+	bool no_backing;
 	bool dry_run;
 	bool no_sync;
 

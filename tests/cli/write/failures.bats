@@ -120,6 +120,11 @@ poke() { # OFFSET HEX
 @test "an encrypted image" {
 	make_encrypted s -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 disk.qcow2 1M
 	refused "encrypted"
+	# What the file holds is not what the guest sees: there is nothing to compare with.
+	qemu-io --object secret,id=s,data=secret -c 'write -q -P 0x33 0 64k' \
+		--image-opts driver=qcow2,encrypt.key-secret=s,file.filename=disk.qcow2
+	unchanged disk.qcow2 fails 1 write disk.qcow2 --expect="$(printf '%0512d' 0)"
+	says "encrypted"
 }
 
 @test "qcow version 1, and what is no image" {

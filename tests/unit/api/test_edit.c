@@ -47,6 +47,27 @@ static void after_a_failed_call_nothing_can_be_committed(void **state)
 	end(&s);
 }
 
+/* The crypt method in its header says AES; nothing else does. */
+static void an_encrypted_image_is_neither_changed_nor_read(void **state)
+{
+	struct qcowtool_edit *edit = NULL;
+	struct scene s;
+	FILE *file;
+
+	(void)state;
+	start(&s);
+	put(&s, 0, "cipher");
+	file = fopen(s.path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 35, SEEK_SET), 0);
+	assert_int_equal(fputc(1, file), 1);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(qcowtool_begin(s.path, 0, &edit, &s.error), -QCOWTOOL_E_UNSUPPORTED);
+	assert_null(edit);
+	assert_int_equal(qcowtool_snapshot_create(s.path, "one", 0, 0, &s.error), 0);
+	end(&s);
+}
+
 static void zeroes_discards_and_growth_take_effect(void **state)
 {
 	struct qcowtool_image *image;
@@ -128,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_committed_is_there_and_what_is_aborted_is_not),
 		cmocka_unit_test(after_a_failed_call_nothing_can_be_committed),
+		cmocka_unit_test(an_encrypted_image_is_neither_changed_nor_read),
 		cmocka_unit_test(zeroes_discards_and_growth_take_effect),
 		cmocka_unit_test(a_dry_run_changes_nothing),
 		cmocka_unit_test(snapshots_are_made_applied_renamed_and_deleted),

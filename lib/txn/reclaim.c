@@ -10,6 +10,7 @@ struct reclaim {
 	const struct qc_space *space;
 	uint64_t cluster_bytes;
 	uint64_t file_bytes; /* what lies beyond goes with the tail */
+	uint64_t left;	     /* bytes that more runs can have: a commit frees no cluster twice */
 };
 
 /*
@@ -29,30 +30,29 @@ static int punch(const struct reclaim *r, uint64_t offset, uint64_t bytes, struc
 /* Punches the clusters of the run that are free now, neighbours together. */
 static int punch_free(const struct reclaim *r, uint64_t offset, uint64_t bytes, struct qc_err *err)
 {
-	uint64_t first = offset / r->cluster_bytes, end = first + bytes / r->cluster_bytes;
+	uint64_t first = offset / r->cluster_bytes, end = first + bytes / r->cluster_bytes, count;
 	int status = 0;
 
-	while (status == 0 && first < end) {
-		uint64_t count = 0;
+	for (; status == 0 && first < end; first += count) {
+		bool free;
 
-		while (first + count < end && qc_space_is_free(r->space, first + count))
-			count++;
-		if (count)
+		count = qc_space_count_alike(r->space, first, end - first, &free);
+		if (free)
 			status = punch(r, first * r->cluster_bytes, count * r->cluster_bytes, err);
-		first += count + 1;
 	}
 	return status;
 }
 
 static int take_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
 {
-	const struct reclaim *r = context;
+	struct reclaim *r = context;
 	uint64_t offset = record->old_host.byte;
 
-	if (record->kind != QC_JOURNAL_FREED
+	if (record->kind != QC_JOURNAL_FREED || record->length > r->left
 	    || !qc_range_fits(offset, record->length, r->file->bytes)
 	    || !qc_is_aligned(offset | record->length, r->cluster_bytes) || offset == 0)
 		return 0;
+	r->left -= record->length;
 	return r->space ? punch_free(r, offset, record->length, err)
 			: punch(r, offset, record->length, err);
 }
@@ -65,6 +65,7 @@ int qc_reclaim(struct qc_file *file, const struct qc_journal *journal, const str
 		.space = space,
 		.cluster_bytes = UINT64_C(1) << journal->head.cluster_bits,
 		.file_bytes = file_bytes,
+		.left = file->bytes,
 	};
 	int status = qc_journal_each(file, journal, take_record, &r, err);
 

@@ -102,29 +102,57 @@ static const struct root {
 struct verify {
 	struct qc_file *file;
 	const uint8_t *after;
+	uint64_t cluster_bytes, zeroes_digest; /* of a cluster of zeroes */
+	uint64_t left; /* bytes that more tables can have: no two lie in the same place */
 	bool whole;
 	bool found[ROOT_COUNT]; /* a table that verifies is where the new root points */
 };
+
+/* Tables up to this length are read without a question first, which costs as much. */
+#define READ_AT_ONCE_BYTES (UINT64_C(64) << 10)
+
+/*
+ * The content of a place against its digest. What was written is no hole, but for a cluster of zeroes
+ * that the file system made one: so a record costs no more than what the file really holds.
+ */
+static int compare_digest(struct verify *v, uint64_t offset, uint64_t bytes, uint64_t digest,
+			  struct qc_err *err)
+{
+	QC_AUTOFREE uint8_t *buffer = NULL;
+	uint64_t run = 0;
+	bool data = true;
+	int status = 0;
+
+	if (bytes > READ_AT_ONCE_BYTES)
+		status = qc_file_extent(v->file, offset, bytes, &data, &run, err);
+	if (status == 0 && !data && run == bytes) {
+		v->whole = bytes == v->cluster_bytes && digest == v->zeroes_digest;
+		return 0;
+	}
+	if (status < 0)
+		return status;
+	buffer = malloc((size_t)bytes);
+	if (!buffer)
+		return qc_fail_memory(err);
+	status = qc_file_read(v->file, offset, buffer, (size_t)bytes, err);
+	v->whole = status == 0 && XXH64(buffer, (size_t)bytes, 0) == digest;
+	return status;
+}
 
 /* Is the new table where the record says, to the bit? */
 static int verify_record(void *context, const struct qc_journal_record *record, struct qc_err *err)
 {
 	struct verify *v = context;
-	QC_AUTOFREE uint8_t *bytes = NULL;
 	int status;
 
 	if (qc_host_is_none(record->new_host) || !v->whole)
 		return 0;
-	v->whole = record->length <= QC_L1_BYTES_MAX
+	v->whole = record->length <= QC_L1_BYTES_MAX && record->length <= v->left
 		   && qc_range_fits(record->new_host.byte, record->length, v->file->bytes);
 	if (!v->whole)
 		return 0;
-	bytes = malloc((size_t)record->length);
-	if (!bytes)
-		return qc_fail_memory(err);
-	status = qc_file_read(v->file, record->new_host.byte, bytes, (size_t)record->length, err);
-	if (status == 0)
-		v->whole = XXH64(bytes, (size_t)record->length, 0) == record->digest;
+	v->left -= record->length;
+	status = compare_digest(v, record->new_host.byte, record->length, record->digest, err);
 	for (size_t i = 0; i < ROOT_COUNT; i++)
 		if (roots[i].kind == record->kind
 		    && qc_load_be64(v->after + roots[i].offset) == record->new_host.byte)
@@ -137,9 +165,20 @@ static int verify_new(struct qc_file *file, const struct qc_journal *journal, bo
 		      struct qc_err *err)
 {
 	const uint8_t *before = journal->head.before, *after = journal->head.after;
-	struct verify v = {.file = file, .after = after, .whole = true};
-	int status = qc_journal_each(file, journal, verify_record, &v, err);
+	struct verify v = {
+		.file = file,
+		.after = after,
+		.cluster_bytes = UINT64_C(1) << journal->head.cluster_bits,
+		.left = file->bytes,
+		.whole = true,
+	};
+	QC_AUTOFREE uint8_t *zeroes = calloc(1, (size_t)v.cluster_bytes);
+	int status;
 
+	if (!zeroes)
+		return qc_fail_memory(err);
+	v.zeroes_digest = XXH64(zeroes, (size_t)v.cluster_bytes, 0);
+	status = qc_journal_each(file, journal, verify_record, &v, err);
 	*ret = v.whole;
 	for (size_t i = 0; i < ROOT_COUNT; i++) {
 		uint64_t root = qc_load_be64(after + roots[i].offset);
@@ -168,7 +207,7 @@ static int decide_mixed(struct qc_file *file, struct qc_recover_plan *plan, bool
 {
 	const struct qc_journal *journal = &plan->journal;
 	struct qc_verdict before, after;
-	bool new_whole;
+	bool new_whole = false;
 	int status;
 
 	if ((status = verify_new(file, journal, &new_whole, err)) < 0

@@ -54,6 +54,7 @@ struct redo {
 	uint64_t cluster_bytes;
 	uint64_t disk_bytes;
 	uint64_t zeroes_end, data_end; /* behind the last record of each kind */
+	uint64_t left; /* bytes that more clusters can have: no two lie in the same place */
 	uint8_t *cluster;
 };
 
@@ -80,10 +81,11 @@ static int verify_data(struct redo *r, const struct qc_journal_record *record, s
 	int status;
 
 	if (record->length != r->cluster_bytes || !qc_mul(record->index, r->cluster_bytes, &offset)
-	    || offset < r->data_end || offset >= r->disk_bytes
+	    || offset < r->data_end || offset >= r->disk_bytes || record->length > r->left
 	    || !qc_is_aligned(record->new_host.byte, r->cluster_bytes)
 	    || !qc_range_fits(record->new_host.byte, record->length, r->file->bytes))
 		return fail_record("a cluster", err);
+	r->left -= record->length;
 	status = qc_file_read(r->file, record->new_host.byte, r->cluster, (size_t)record->length,
 			      err);
 	if (status == 0 && XXH64(r->cluster, (size_t)record->length, 0) != record->digest)
@@ -148,6 +150,7 @@ static int each_record(struct qc_file *file, const struct qc_journal *journal, s
 		.data = data,
 		.cluster_bytes = UINT64_C(1) << journal->head.cluster_bits,
 		.disk_bytes = qc_load_be64(after + FIELD_OFFSET(size)),
+		.left = file->bytes,
 	};
 	int status;
 

@@ -340,6 +340,22 @@ bool qc_space_is_free(const struct qc_space *space, uint64_t cluster)
 	return space->used.bits > 0 && !qc_bitset_has(&space->used, cluster);
 }
 
+uint64_t qc_space_count_alike(const struct qc_space *space, uint64_t first, uint64_t most,
+			      bool *ret_free)
+{
+	uint64_t border = first < space->next ? space->next : UINT64_MAX;
+
+	*ret_free = qc_space_is_free(space, first);
+	if (first < space->end) {
+		border = space->end;
+		if (has_planes(space))
+			border = qc_min(border,
+					*ret_free ? qc_bitset_next(&space->used, first)
+						  : qc_bitset_next_absent(&space->used, first));
+	}
+	return qc_min(border - first, most);
+}
+
 bool qc_space_is_given(const struct qc_space *space, uint64_t cluster)
 {
 	if (cluster >= space->end)

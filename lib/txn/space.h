@@ -79,5 +79,12 @@ bool qc_space_is_proven(const struct qc_space *space);
 /* Whether a cluster is free in the committed state and not given out. */
 bool qc_space_is_free(const struct qc_space *space, uint64_t cluster);
 
+/*
+ * How many clusters from `first` on, at most `most` (at least 1), are all free in that sense, or all are
+ * not; *ret_free tells which. Takes no longer for many than for few of a kind.
+ */
+uint64_t qc_space_count_alike(const struct qc_space *space, uint64_t first, uint64_t most,
+			      bool *ret_free);
+
 /* Whether a cluster was given out by this transaction, hence is its own to write on. */
 bool qc_space_is_given(const struct qc_space *space, uint64_t cluster);

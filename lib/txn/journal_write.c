@@ -267,6 +267,11 @@ static int find_place(struct qc_txn *txn, uint64_t total, uint64_t *ret, struct 
 
 	if (!file->fixed_length) {
 		*ret = qc_align_up(qc_max(file->bytes, used), QC_SECTOR_BYTES);
+		/* Only in a repair does anything refer to what is far beyond the file. */
+		if (txn->options.repair
+		    && !qc_range_fits(*ret, total, txn->space.limit << g->cluster_bits))
+			return qc_fail(err, QC_E_NO_SPACE,
+				       "no room for the journal behind the end of the file");
 		return 0;
 	}
 	if (file->bytes < total || qc_align_down(file->bytes - total, QC_SECTOR_BYTES) < used)

@@ -193,7 +193,9 @@ static int take_reference(void *context, uint64_t first, uint64_t count, struct 
 	if (space->proof == QC_SPACE_UNION) {
 		uint64_t end = space->file_clusters + UNION_BEYOND_CLUSTERS;
 
-		/* What is far beyond the file is no place to keep free. */
+		/* What is far beyond the file is no place to keep free: nothing goes so far. */
+		if (first >= end || count > end - first)
+			space->limit = qc_min(space->limit, qc_max(first, end));
 		if (first >= end)
 			return 0;
 		count = qc_min(count, end - first);
@@ -250,6 +252,9 @@ int qc_space_init(struct qc_space *space, struct qc_image *image, enum qc_space_
 		status = scan_refcounts(space, image, err);
 	if (status == 0 && proof != QC_SPACE_TRUST)
 		status = walk(space, image, err);
+	/* Whatever its refcount says, nobody writes over the header. */
+	if (status == 0 && (status = reach(space, 1, err)) == 0 && has_planes(space))
+		qc_bitset_add(&space->used, 0);
 	if (status == 0 && has_planes(space)
 	    && (!qc_bitset_init(&space->given, space->end)
 		|| !qc_bitset_init(&space->tables, space->end)))

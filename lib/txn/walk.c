@@ -10,11 +10,13 @@
 #include "format/compressed_desc.h"
 #include "format/l1_entry.h"
 #include "format/l2_entry.h"
+#include "format/limits.h"
 #include "format/refcount_entry.h"
 
 /* L2 tables looked at together: bounds the memory (8 MiB) of sorting them into file order. */
 #define TABLES_AT_ONCE ((size_t)1 << 20)
 #define READ_BYTES ((size_t)1 << 18)
+#define HOLE_WORTH_FINDING_BYTES (UINT64_C(64) << 10) /* to ask costs as much as to read a little */
 
 struct walk {
 	struct qc_image *image;
@@ -244,7 +246,7 @@ static int visit_bitmap(struct walk *w, uint64_t word, uint64_t where, struct qc
 	return qc_host_is_none(part) ? 0 : take_bytes(w, part, 1, err);
 }
 
-static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *visit_word,
+static int read_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *visit_word,
 		      struct qc_err *err)
 {
 	uint8_t words[4096];
@@ -264,6 +266,26 @@ static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *vi
 	return status;
 }
 
+/* Of a long table, what is a hole is not read. */
+static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *visit_word,
+		      struct qc_err *err)
+{
+	int status = 0;
+
+	for (uint64_t run; status == 0 && bytes > 0; offset += run, bytes -= run) {
+		bool data = true;
+
+		run = bytes;
+		if (bytes > HOLE_WORTH_FINDING_BYTES)
+			status = qc_file_extent(w->image->file, offset, bytes, &data, &run, err);
+		/* Whole words, wherever the file ends. */
+		run = qc_min(qc_align_up(run, sizeof(uint64_t)), bytes);
+		if (status == 0 && data)
+			status = read_words(w, offset, run, visit_word, err);
+	}
+	return status;
+}
+
 static int by_extent(const void *a, const void *b)
 {
 	const struct extent *x = a, *y = b;
@@ -271,26 +293,46 @@ static int by_extent(const void *a, const void *b)
 	return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Tables of one kind: each is counted, and where they overlap their words are read once. */
+/*
+ * Tables of one kind. Where they overlap they come up twice, however many there are, and their words are
+ * read once.
+ */
 static int walk_tables(struct walk *w, struct extent *all, size_t count, visit *visit_word,
 		       struct qc_err *err)
 {
-	uint64_t walked_to = 0;
+	/* Beyond the end of the file all is zero. */
+	uint64_t file_end = qc_align_up(w->image->file->bytes, sizeof(uint64_t));
+	uint64_t walked_to = 0, once_to = 0, twice_to = 0;
 	int status = 0;
 
 	qsort(all, count, sizeof(*all), by_extent);
 	for (size_t i = 0; status == 0 && i < count; i++) {
-		/* Beyond the end of the file all is zero. */
-		uint64_t end = qc_min(all[i].offset + all[i].bytes, w->image->file->bytes);
-		uint64_t from = qc_max(all[i].offset, walked_to);
+		uint64_t end, from = qc_max(all[i].offset, twice_to);
 
-		status = take_bytes(w, qc_host(all[i].offset), all[i].bytes, err);
+		if (!qc_add(all[i].offset, all[i].bytes, &end))
+			end = UINT64_MAX;
+		if (from < end)
+			status = take_bytes(w, qc_host(from), end - from, err);
+		twice_to = qc_max(twice_to, qc_min(once_to, end));
+		once_to = qc_max(once_to, end);
+		from = qc_max(all[i].offset, walked_to);
+		end = qc_min(end, file_end);
 		if (status == 0 && from < end) {
 			status = walk_words(w, from, end - from, visit_word, err);
 			walked_to = end;
 		}
 	}
 	return status;
+}
+
+/* What there is of an L1 table that is too long for any reader is kept all the same. */
+static struct extent l1_extent(const struct walk *w, struct qc_host at, uint64_t entries)
+{
+	uint64_t bytes = entries * sizeof(uint64_t), file_bytes = w->image->file->bytes;
+
+	if (bytes > QC_L1_BYTES_MAX)
+		bytes = file_bytes - qc_min(at.byte, file_bytes);
+	return (struct extent){at.byte, bytes};
 }
 
 static int walk_l1_tables(struct walk *w, struct qc_err *err)
@@ -303,11 +345,9 @@ static int walk_l1_tables(struct walk *w, struct qc_err *err)
 	if (!all)
 		return qc_fail_memory(err);
 	for (size_t i = 0; i < count; i++)
-		all[i] = (struct extent){image->snapshots.list[i].l1.byte,
-					 (uint64_t)image->snapshots.list[i].l1_entries
-						 * sizeof(uint64_t)};
-	all[count] = (struct extent){image->header.l1.byte,
-				     (uint64_t)image->header.l1_entries * sizeof(uint64_t)};
+		all[i] = l1_extent(w, image->snapshots.list[i].l1,
+				   image->snapshots.list[i].l1_entries);
+	all[count] = l1_extent(w, image->header.l1, image->header.l1_entries);
 	status = walk_tables(w, all, count + 1, visit_l1, err);
 	return status < 0 ? status : flush_tables(w, err);
 }

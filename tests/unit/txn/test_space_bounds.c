@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* Where a transaction may write whatever refcounts say, and wherever entries
- * lead. */
+/* Where a transaction may write in images whose tables are long, cut short or
+ * lead far beyond the file. */
 #include "unit/txn/operations.h"
 #include "unit/txn/places.h"
 #include "unit/txn/watch.h"
 
+#include <time.h>
+
+#include "txn/space.h"
+#include "txn/walk.h"
+
 #define CLUSTER UINT64_C(512)
+#define SECONDS_MAX 2.0
 
 /* --- the header --- */
 
@@ -118,11 +124,150 @@ static void nothing_is_written_where_an_entry_leads_far_beyond_the_file(void **s
 	builder_free(b);
 }
 
+/* --- tables that the end of the file cuts --- */
+
+struct met {
+	uint64_t cluster[64];
+	size_t count;
+};
+
+static int meet(void *context, uint64_t first, uint64_t count, struct qc_err *err)
+{
+	struct met *met = context;
+
+	(void)count, (void)err;
+	assert_true(met->count < 64);
+	met->cluster[met->count++] = first;
+	return 0;
+}
+
+static bool has_met(const struct met *met, uint64_t cluster)
+{
+	for (size_t i = 0; i < met->count; i++)
+		if (met->cluster[i] == cluster)
+			return true;
+	return false;
+}
+
+/* Readers take the bytes of a word that are past the end for zeroes. */
+static void a_word_that_the_end_of_the_file_cuts_is_read_as_readers_do(void **state)
+{
+	const uint64_t words = 4096 / 8; /* that a walk may read at a time */
+	struct builder *b = small_clusters(4, 2 * words * 64 * CLUSTER);
+	struct met met = {0};
+	struct qc_walk_sink sink = {.take = meet, .context = &met};
+	struct qc_image *image;
+	struct qc_file *file;
+	struct qc_err err;
+	uint8_t *bytes;
+	size_t length;
+
+	(void)state;
+	builder_finish(b, &bytes, &length);
+	file = copy_of(bytes, length);
+	put_word(file, builder_header_field(l1_table_offset), length);
+	put_word(file, length + 8, QC_L1_COPIED | 7 * CLUSTER);
+	assert_int_equal(qc_file_write(file, length + (words + 1) * 8, "\x80\0\0\x01", 4, &err), 0);
+	assert_int_equal(qc_image_open(file, NULL, &image, &err), 0);
+	assert_int_equal(qc_walk_references(image, &sink, &err), 0);
+	assert_true(has_met(&met, 7));
+	assert_true(has_met(&met, (UINT64_C(1) << 32) / CLUSTER));
+	assert_false(has_met(&met, (UINT64_C(1) << 32) / CLUSTER + 7));
+	qc_image_close(image);
+	qc_file_close(file);
+	builder_free(b);
+}
+
+/* --- L1 tables that are long, and many --- */
+
+/* An image of which each snapshot has an L1 table of so many words, `step`
+ * bytes behind the last one. */
+static struct qc_file *with_l1_tables(uint32_t cluster_bits, uint32_t count, uint32_t words,
+				      uint64_t step, uint64_t file_bytes)
+{
+	struct builder_options o = builder_defaults();
+	size_t entry_bytes = sizeof(struct qc_disk_snapshot);
+	struct qc_disk_snapshot *table = calloc(count, entry_bytes);
+	struct builder *b;
+	struct qc_file *file;
+	struct qc_err err;
+	uint8_t *bytes;
+	size_t length;
+	uint64_t at;
+
+	assert_non_null(table);
+	o.cluster_bits = cluster_bits;
+	b = builder_new(&o);
+	builder_data(b, 0, filled(1));
+	builder_finish(b, &bytes, &length);
+	at = qc_align_up(length + count * entry_bytes, UINT64_C(1) << cluster_bits);
+	for (uint32_t i = 0; i < count; i++) {
+		table[i].l1_table_offset = qc_be64_make(at + i * step);
+		table[i].l1_size = qc_be32_make(words);
+	}
+	file = far_file(bytes, length);
+	assert_int_equal(qc_file_write(file, length, table, count * entry_bytes, &err), 0);
+	put_word(file, builder_header_field(snapshots_offset), length);
+	qc_store_be32(table, count);
+	assert_int_equal(qc_file_write(file, builder_header_field(nb_snapshots), table, 4, &err),
+			 0);
+	assert_int_equal(qc_file_resize(file, file_bytes, &err), 0);
+	builder_free(b);
+	free(table);
+	return file;
+}
+
+/* Of this process: others may be busy. */
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* As a repair opens it. */
+static void assert_walked_in_time(struct qc_file *file)
+{
+	double start = seconds_now();
+	struct qc_space space;
+	struct qc_image *image;
+	struct qc_err err;
+
+	assert_int_equal(qc_image_open(file, &qc_findings_unheard, &image, &err), 0);
+	if (qc_space_init(&space, image, QC_SPACE_UNION, NULL, &err) < 0)
+		fail_msg("%s", err.text);
+	if (seconds_now() - start > SECONDS_MAX)
+		fail_msg("took %.1f s", seconds_now() - start);
+	qc_space_clear(&space);
+	qc_image_close(image);
+	qc_file_close(file);
+}
+
+static void l1_tables_in_each_others_place_are_walked_in_time(void **state)
+{
+	(void)state;
+	assert_walked_in_time(
+		with_l1_tables(9, QC_SNAPSHOTS_MAX, UINT32_MAX, CLUSTER, UINT64_C(1) << 35));
+	assert_walked_in_time(with_l1_tables(9, QC_SNAPSHOTS_MAX, QC_L1_BYTES_MAX / 8, CLUSTER,
+					     UINT64_C(1) << 30));
+}
+
+static void l1_tables_that_are_holes_are_walked_in_time(void **state)
+{
+	(void)state;
+	assert_walked_in_time(
+		with_l1_tables(16, 16384, QC_L1_BYTES_MAX / 8, QC_L1_BYTES_MAX, UINT64_C(1) << 39));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_header_is_never_free_whatever_its_count_says),
 		cmocka_unit_test(nothing_is_written_where_an_entry_leads_far_beyond_the_file),
+		cmocka_unit_test(a_word_that_the_end_of_the_file_cuts_is_read_as_readers_do),
+		cmocka_unit_test(l1_tables_in_each_others_place_are_walked_in_time),
+		cmocka_unit_test(l1_tables_that_are_holes_are_walked_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,12 +155,17 @@ static int change_block(struct qc_refs *refs, uint64_t index, uint64_t first, ui
 	return 0;
 }
 
+/* Whether there is such a block, or will be. */
+static bool has_block(const struct qc_refs *refs, uint64_t index)
+{
+	return (index < refs->table_entries && refs->table[index] != 0)
+	       || qc_stage_find(&refs->blocks, index);
+}
+
 /* In a repair: what is dropped was never counted, and may lie where no count can be. */
 static bool has_nothing_to_drop(struct qc_refs *refs, uint64_t index)
 {
-	bool committed = index < refs->table_entries && refs->table[index] != 0;
-
-	return refs->believed != UINT64_MAX && !committed && !qc_stage_find(&refs->blocks, index);
+	return refs->believed != UINT64_MAX && !has_block(refs, index);
 }
 
 static int change(struct qc_refs *refs, uint64_t first, uint64_t count, bool add,
@@ -376,6 +381,10 @@ int qc_refs_end(struct qc_refs *refs, uint64_t from, uint64_t *ret, struct qc_er
 	for (uint64_t end = from; end > 0;) {
 		uint64_t index = (end - 1) / g->refcounts_per_block;
 
+		if (!has_block(refs, index)) {
+			end = index * g->refcounts_per_block;
+			continue;
+		}
 		if ((status = get_block(refs, index, &block, err)) < 0)
 			return status;
 		for (; end > index * g->refcounts_per_block; end--)

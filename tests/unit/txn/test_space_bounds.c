@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Where a transaction may write in images whose tables are long, cut short or
- * lead far beyond the file. */
+/* Where a transaction may write in images whose tables are long, cut short or lead far beyond the file. */
 #include "unit/txn/operations.h"
 #include "unit/txn/places.h"
 #include "unit/txn/watch.h"
@@ -8,6 +7,7 @@
 #include <time.h>
 
 #include "txn/space.h"
+#include "txn/txn_state.h"
 #include "txn/walk.h"
 
 #define CLUSTER UINT64_C(512)
@@ -45,8 +45,7 @@ struct far {
 	unsigned int looks;
 };
 
-/* Whatever was written so far is there: the cluster that an entry leads to must
- * not be. */
+/* Whatever was written so far is there: the cluster that an entry leads to must not be. */
 static int look_at_target(struct watch *w, unsigned int number, struct qc_err *err)
 {
 	struct far *far = w->context;
@@ -62,8 +61,7 @@ static int look_at_target(struct watch *w, unsigned int number, struct qc_err *e
 	return 0;
 }
 
-/* As a repair finds its space, which alone takes an image that refers to what
- * has no count. */
+/* As a repair finds its space, which alone takes an image that refers to what has no count. */
 static int write_clusters(struct qc_file *file, uint64_t count, struct qc_err *err)
 {
 	const struct qc_txn_options options = {.repair = true};
@@ -180,8 +178,7 @@ static void a_word_that_the_end_of_the_file_cuts_is_read_as_readers_do(void **st
 
 /* --- L1 tables that are long, and many --- */
 
-/* An image of which each snapshot has an L1 table of so many words, `step`
- * bytes behind the last one. */
+/* An image of which each snapshot has an L1 table of so many words, `step` bytes behind the last one. */
 static struct qc_file *with_l1_tables(uint32_t cluster_bits, uint32_t count, uint32_t words,
 				      uint64_t step, uint64_t file_bytes)
 {
@@ -260,6 +257,36 @@ static void l1_tables_that_are_holes_are_walked_in_time(void **state)
 		with_l1_tables(16, 16384, QC_L1_BYTES_MAX / 8, QC_L1_BYTES_MAX, UINT64_C(1) << 39));
 }
 
+/* --- the end of the new state --- */
+
+static void looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there(void **state)
+{
+	const struct qc_txn_options options = {0};
+	struct builder *b = small_clusters(6, 64 << 10);
+	struct qc_image *image;
+	struct qc_file *file;
+	struct qc_txn *txn;
+	struct qc_err err;
+	uint8_t *bytes;
+	size_t length;
+	uint64_t end;
+
+	(void)state;
+	builder_data(b, 0, filled(1));
+	builder_finish(b, &bytes, &length);
+	file = copy_of(bytes, length);
+	assert_int_equal(qc_image_open(file, NULL, &image, &err), 0);
+	assert_int_equal(qc_txn_begin(image, NULL, &options, &txn, &err), 0);
+	assert_int_equal(qc_txn_need_space(txn, &err), 0);
+	assert_int_equal(qc_refs_end(&txn->refs, QC_SPACE_CLUSTERS_MAX, &end, &err), 0);
+	assert_int_equal(end, length / CLUSTER);
+	assert_true(txn->refs.blocks.count < 10);
+	qc_txn_abort(txn);
+	qc_image_close(image);
+	qc_file_close(file);
+	builder_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +295,7 @@ int main(void)
 		cmocka_unit_test(a_word_that_the_end_of_the_file_cuts_is_read_as_readers_do),
 		cmocka_unit_test(l1_tables_in_each_others_place_are_walked_in_time),
 		cmocka_unit_test(l1_tables_that_are_holes_are_walked_in_time),
+		cmocka_unit_test(looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,9 @@ static int open_fill(struct qc_fill *fill, struct qc_err *err)
 
 	for (size_t i = 0; i < forest->root_count; i++)
 		fill->disk_bytes = qc_max(fill->disk_bytes, forest->roots[i].disk_bytes);
-	if (fill->disk_bytes > QC_DISK_BYTES_MAX)
+	/* No L1 table is that long, so that no reader could go back to such a disk. */
+	if (fill->disk_bytes > QC_DISK_BYTES_MAX
+	    || qc_l1_entries_for(g, fill->disk_bytes) > QC_L1_BYTES_MAX / sizeof(uint64_t))
 		return qc_fail(err, QC_E_FORMAT, "a snapshot has an impossible disk size");
 	if ((status = open_group(fill, &fill->ahead, err)) < 0
 	    || (status = open_group(fill, &fill->here, err)) < 0)

@@ -6,6 +6,7 @@
 #include "format/l1_entry.h"
 #include "format/refcount_entry.h"
 #include "image/image.h"
+#include "txn/fill.h"
 #include "txn/forest_impl.h"
 #include "txn/txn_state.h"
 
@@ -329,6 +330,34 @@ static void no_more_come_up_than_were_asked_for(void **state)
 	builder_free(b);
 }
 
+/* --- filling --- */
+
+/* It would be looked through to its end, which is as good as none. */
+static void a_snapshot_of_a_disk_that_no_l1_table_maps_is_not_filled(void **state)
+{
+	const uint64_t longest = QC_L1_BYTES_MAX / 8 * (UINT64_C(64) << 9);
+	struct builder *b = small();
+	struct rig r;
+	uint8_t *image;
+	size_t length;
+
+	(void)state;
+	builder_data(b, 3, filled(0x33));
+	builder_snapshot(b, "1", "one");
+	builder_finish(b, &image, &length);
+	for (uint64_t beyond = 0; beyond < 2; beyond++) {
+		/* the disk's size, in the extra data behind the entry's head and the VM state's size */
+		builder_poke64(b, builder_snapshot_entry_at(b, 0) + 48, longest + beyond);
+		rig_open(&r, image, length, NULL);
+		rig_again(&r, false);
+		assert_int_equal(qc_fill_open(r.txn, true, &r.err), beyond ? -QC_E_FORMAT : 0);
+		rig_end(&r, -1);
+		assert_true(same_file(r.mem, image, length));
+		rig_close(&r);
+	}
+	builder_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +368,7 @@ int main(void)
 		cmocka_unit_test(a_table_of_several_parts_of_the_disk_becomes_one_for_each),
 		cmocka_unit_test(a_trusted_count_of_zero_is_found_out),
 		cmocka_unit_test(no_more_come_up_than_were_asked_for),
+		cmocka_unit_test(a_snapshot_of_a_disk_that_no_l1_table_maps_is_not_filled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

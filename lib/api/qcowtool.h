@@ -159,7 +159,7 @@ int qcowtool_zero(struct qcowtool_edit *edit, uint64_t at, uint64_t length,
 int qcowtool_discard(struct qcowtool_edit *edit, uint64_t at, uint64_t length,
 		     struct qcowtool_error *error);
 
-/* The disk becomes that long, at least what it was; the new part reads as zeroes. */
+/* The disk becomes that long, or stays as it is if it is longer; the new part reads as zeroes. */
 int qcowtool_grow(struct qcowtool_edit *edit, uint64_t disk_bytes, struct qcowtool_error *error);
 
 struct qcowtool_report {

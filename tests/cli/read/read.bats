@@ -97,3 +97,18 @@ load ../../support/matrix
 	script -qec "'$QCOWTOOL' read -o out --length=8 disk.qcow2" typescript </dev/null >seen
 	[[ $(tail -c 4 out) == mine && ! -s seen ]]
 }
+
+@test "what a file lacks that was cut off reads as zeroes, as with QEMU, and check finds it" {
+	succeeds create -q disk.qcow2 4M
+	succeeds write -q disk.qcow2 --at=0 --fill=7:2M
+	for size in 1M 200000 512; do
+		truncate -s "$size" disk.qcow2
+		qemu-img convert -f qcow2 -O raw disk.qcow2 expected
+		succeeds read -o out disk.qcow2
+		cmp out expected
+		succeeds hash -q disk.qcow2
+		succeeds map -q disk.qcow2
+		qcowtool check disk.qcow2
+		[[ $status == 2 && $stderr == *"past the end of the file"* ]] || complain "$size"
+	done
+}

@@ -131,7 +131,9 @@ static void take_finding(void *context, const struct qc_finding *finding)
 		snprintf(command->last, sizeof(command->last), "%s", finding->message);
 	if (severity != QC_SEVERITY_NOTE || !command->line->common.quiet) {
 		progress_end(&command->progress); /* its line would be in the way from now on */
-		fprintf(stderr, "%s %s\n", lead_of(severity), finding->message);
+		fprintf(stderr, "%s ", lead_of(severity));
+		emit_plain(stderr, finding->message);
+		putc('\n', stderr);
 	}
 	if (command->line->common.output == OUTPUT_JSON && command->findings
 	    && json_array_append_new(command->findings, finding_value(finding)) < 0) {

@@ -131,6 +131,13 @@ static int print_record(void *context, const struct qc_journal_record *record, s
 	return 0;
 }
 
+static void print_name(const char *lead, const char *name)
+{
+	fputs(lead, stdout);
+	emit_plain(stdout, name);
+	putchar('\n');
+}
+
 static void print_headers(const struct qc_journal_head *head)
 {
 	struct name before = backing_name(head->before), after = backing_name(head->after);
@@ -146,9 +153,10 @@ static void print_headers(const struct qc_journal_head *head)
 		       field_value(field, head->before) == field_value(field, head->after) ? ""
 											   : "  *");
 	}
-	if (strcmp(before.text, after.text) != 0)
-		printf("Backing file before: %s\nBacking file after: %s\n", before.text,
-		       after.text);
+	if (strcmp(before.text, after.text) != 0) {
+		print_name("Backing file before: ", before.text);
+		print_name("Backing file after: ", after.text);
+	}
 }
 
 static int print_text(struct qc_file *file, const struct qc_recover_plan *plan, struct qc_err *err)

@@ -5,24 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/emit.h"
 #include "cmd/interrupt.h"
-
-/* File names are anybody's bytes: they may neither start a new line nor talk to the terminal. */
-static void put_plain(const char *text)
-{
-	for (; *text != '\0'; text++)
-		putc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stderr);
-}
 
 static void put_line(const char *name, const char *file, const char *text)
 {
-	put_plain(name);
+	emit_plain(stderr, name);
 	fputs(": ", stderr);
 	if (file) {
-		put_plain(*file != '\0' ? file : "''");
+		emit_plain(stderr, *file != '\0' ? file : "''");
 		fputs(": ", stderr);
 	}
-	put_plain(text);
+	emit_plain(stderr, text);
 	putc('\n', stderr);
 }
 

@@ -92,3 +92,20 @@ struct emit_size_exact emit_size_exact(uint64_t bytes)
 		 bytes);
 	return exact;
 }
+
+static bool is_control(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0);
+}
+
+void emit_plain(FILE *stream, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		bool control = is_control(text);
+
+		putc(control ? '?' : *text, stream);
+		text += control && (unsigned char)*text == 0xc2;
+	}
+}

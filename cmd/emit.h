@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -22,6 +23,13 @@ int emit_json(json_t *take_value, struct qc_err *err);
 
 /* A string of the bytes; each that is no UTF-8 becomes U+FFFD. */
 json_t *emit_text(const char *text);
+
+/*
+ * Prints a text for people. Names in images, and of files, are anybody's bytes: they may neither start
+ * a new line nor talk to the terminal, so control characters, those of ISO 6429 beyond ASCII among them,
+ * become '?'.
+ */
+void emit_plain(FILE *stream, const char *text);
 
 /* A number; above 2^63 - 1 a floating point one. */
 json_t *emit_number(uint64_t number);

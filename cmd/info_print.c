@@ -7,19 +7,12 @@
 #include "cmd/emit.h"
 #include "cmd/info_value.h"
 
-/* Names in images are anybody's bytes and must not talk to the terminal. */
-static void put_text(const char *text)
-{
-	for (; *text != '\0'; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
-
 /* The text in a column that is at least so wide, and a blank. */
 static void put_column(const char *text, size_t width)
 {
 	size_t used = strlen(text);
 
-	put_text(text);
+	emit_plain(stdout, text);
 	printf("%*s", (int)(used < width ? width - used : 0) + 1, "");
 }
 
@@ -78,7 +71,7 @@ static void print_value(const json_t *value, int depth)
 			print_member(member, depth);
 		}
 	} else if (json_is_string(value)) {
-		put_text(json_string_value(value));
+		emit_plain(stdout, json_string_value(value));
 	} else if (json_is_integer(value)) {
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	} else {
@@ -133,16 +126,16 @@ static void print_backing(const json_t *info)
 	const char *full = text_of(info, "full-backing-filename");
 
 	fputs("backing file: ", stdout);
-	put_text(name);
+	emit_plain(stdout, name);
 	if (strcmp(name, full) != 0) {
 		fputs(" (actual path: ", stdout);
-		put_text(full);
+		emit_plain(stdout, full);
 		putchar(')');
 	}
 	putchar('\n');
 	if (json_object_get(info, "backing-filename-format") != NULL) {
 		fputs("backing file format: ", stdout);
-		put_text(text_of(info, "backing-filename-format"));
+		emit_plain(stdout, text_of(info, "backing-filename-format"));
 		putchar('\n');
 	}
 }
@@ -161,7 +154,7 @@ void info_print(const json_t *info)
 	const json_t *specific = json_object_get(info, "format-specific");
 
 	fputs("image: ", stdout);
-	put_text(text_of(info, "filename"));
+	emit_plain(stdout, text_of(info, "filename"));
 	printf("\nfile format: %s\n", text_of(info, "format"));
 	print_sizes(info);
 	if (json_object_get(info, "encrypted") != NULL)

@@ -163,6 +163,7 @@ int main(int argc, char **argv)
 		perror("qcowtool: cannot open the root folder");
 		return EXIT_FAILED;
 	}
+	setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a line is one write: others write there too */
 	/* A full disk or a closed pipe is an error like any other, and must not kill a commit. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

@@ -83,13 +83,16 @@ static void draw(struct progress *p, const char *text)
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
 		room = size.ws_col - 1;
 	fprintf(stderr, "\r\033[K%.*s", room, text);
+	fflush(stderr);
 	p->drawn = true;
 }
 
 static void erase(struct progress *p)
 {
-	if (p->drawn)
+	if (p->drawn) {
 		fputs("\r\033[K", stderr);
+		fflush(stderr);
+	}
 	p->drawn = false;
 }
 

@@ -53,6 +53,12 @@ same_info() { # IMAGE OPTION...
 	[[ $output == *"backing file: a?[31mb?c"$'\n'* ]]
 	succeeds info --output=json d.qcow2
 	json '."backing-filename" == "a\u001b[31mb\nc"'
+	# U+009B begins what ESC [ does.
+	qemu-img create -q -f qcow2 -u -b $'a\u009b31mb' -F raw d.qcow2 1M
+	succeeds info d.qcow2
+	[[ $output == *"backing file: a?31mb"$'\n'* ]]
+	fails 1 read d.qcow2
+	says "backing file 'a?31mb'"
 }
 
 @test "a loop is refused" {

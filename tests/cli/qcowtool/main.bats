@@ -99,3 +99,14 @@ load ../../support/cli
 	[[ $status == 1 && $stderr == "qcowtool write: stdin: Bad file descriptor" ]]
 	is_clean disk.qcow2
 }
+
+@test "an error line is one write, so that no other program's text gets into it" {
+	cat >first.py <<-'END'
+		import os, socket, subprocess
+		ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		subprocess.run([os.environ["QCOWTOOL"], "info", "absent.qcow2"], stderr=theirs)
+		print(ours.recv(4096).decode(), end="")
+	END
+	run python3 first.py
+	prints "qcowtool info: absent.qcow2: cannot open: No such file or directory"
+}

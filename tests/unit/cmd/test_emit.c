@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdlib.h>
 
 #include "cmd/emit.h"
 
@@ -79,6 +80,30 @@ static void numbers_beyond_jansson_s_integers_keep_their_magnitude(void **state)
 	json_decref(beyond);
 }
 
+static void prints(const char *text, const char *expected)
+{
+	char *seen = NULL;
+	size_t length;
+	FILE *stream = open_memstream(&seen, &length);
+
+	assert_non_null(stream);
+	emit_plain(stream, text);
+	fclose(stream);
+	assert_string_equal(seen, expected);
+	free(seen);
+}
+
+static void no_control_character_reaches_a_terminal(void **state)
+{
+	(void)state;
+	prints("\x1b[31mred\n\x7f\t", "?[31mred???");
+	prints("\xc2\x9b"
+	       "31m \xc2\x80\xc2\x9f",
+	       "?31m ??"); /* U+009B begins what ESC [ does */
+	prints("\xc2\xa0\xc3\xa4 \xe2\x82\xac", "\xc2\xa0\xc3\xa4 \xe2\x82\xac");
+	prints("\xc2", "\xc2");
+}
+
 static void a_missing_value_is_memory_that_ran_out(void **state)
 {
 	struct qc_err err;
@@ -96,6 +121,7 @@ int main(void)
 		cmocka_unit_test(valid_utf_8_stays_as_it_is),
 		cmocka_unit_test(bytes_that_are_no_utf_8_become_replacement_characters),
 		cmocka_unit_test(numbers_beyond_jansson_s_integers_keep_their_magnitude),
+		cmocka_unit_test(no_control_character_reaches_a_terminal),
 		cmocka_unit_test(a_missing_value_is_memory_that_ran_out),
 	};
 

@@ -13,13 +13,26 @@
 
 /* --- opening --- */
 
+static int by_length(const void *a, const void *b)
+{
+	const struct qc_forest_length *x = a, *y = b;
+
+	return (x->entries < y->entries) - (x->entries > y->entries);
+}
+
 static int make_room(struct qc_forest *f, struct qc_err *err)
 {
 	uint64_t words = 0;
 	size_t room;
 
-	for (size_t i = 0; i < f->root_count; i++)
+	f->lengths = calloc(f->root_count, sizeof(*f->lengths));
+	if (!f->lengths)
+		return qc_fail_memory(err);
+	for (size_t i = 0; i < f->root_count; i++) {
+		f->lengths[i] = (struct qc_forest_length){f->roots[i].entries, (uint32_t)i};
 		words += f->roots[i].entries;
+	}
+	qsort(f->lengths, f->root_count, sizeof(*f->lengths), by_length);
 	room = (size_t)qc_min(QC_FOREST_ITEMS_MAX, words * f->txn->geometry->l2_entries) + 1;
 	f->group = calloc(f->root_count, sizeof(*f->group));
 	f->trees = malloc(room * sizeof(*f->trees));

@@ -19,13 +19,14 @@ static int by_place(const void *a, const void *b)
 	return (x->owner > y->owner) - (x->owner < y->owner);
 }
 
-/* Every L1 table's L2 table of that index, each once. */
+/* Every L1 table's L2 table of that index, each once. Tables that end before are not even looked at. */
 static int find_group(struct qc_forest *f, uint64_t l1_index, struct qc_err *err)
 {
 	size_t count = 0, kept = 0;
 
-	for (size_t i = 0; i < f->root_count; i++) {
-		uint64_t entry = l1_index < f->roots[i].entries ? f->roots[i].l1[l1_index] : 0;
+	for (size_t i = 0; i < f->root_count && l1_index < f->lengths[i].entries; i++) {
+		uint32_t root = f->lengths[i].root;
+		uint64_t entry = f->roots[root].l1[l1_index];
 		struct qc_host host = qc_l1_table_of(entry);
 
 		if ((entry & QC_L1_RESERVED) != 0 || qc_in_cluster(f->txn->geometry, host.byte)
@@ -34,7 +35,7 @@ static int find_group(struct qc_forest *f, uint64_t l1_index, struct qc_err *err
 				       "L1 entry 0x%" PRIx64 " makes no sense; see qcowtool check",
 				       entry);
 		if (!qc_host_is_none(host))
-			f->group[count++] = (struct qc_forest_tree){host, l1_index, 1, (uint32_t)i};
+			f->group[count++] = (struct qc_forest_tree){host, l1_index, 1, root};
 	}
 	if (count > 1)
 		qsort(f->group, count, sizeof(*f->group), by_place);

@@ -50,16 +50,22 @@ struct qc_forest_root {
 	size_t staged; /* its number in txn->tables */
 };
 
+struct qc_forest_length {
+	uint64_t entries;
+	uint32_t root;
+};
+
 struct qc_forest {
 	struct qc_txn *txn;
 	struct qc_stage tables; /* L2 tables that change; by qc_forest_table_key() in forest.c */
 	struct qc_fill *fill;	/* NULL unless that is at work */
 	bool settled;		/* they have their places, and the L1 entries lead there */
 	struct qc_forest_root *roots;
-	size_t root_count;	      /* the active one comes first */
-	uint64_t at, end;	      /* guest clusters */
-	uint64_t left;		      /* extents that may still come up */
-	struct qc_forest_tree *group; /* those of one L1 index; root_count of them */
+	size_t root_count;		  /* the active one comes first */
+	struct qc_forest_length *lengths; /* of the L1 tables, the longest first */
+	uint64_t at, end;		  /* guest clusters */
+	uint64_t left;			  /* extents that may still come up */
+	struct qc_forest_tree *group;	  /* those of one L1 index; root_count of them */
 	size_t group_count;
 
 	/* What came up last. */

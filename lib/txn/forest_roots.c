@@ -84,6 +84,7 @@ void qc_forest_free(struct qc_forest *forest)
 	for (size_t i = 1; i < forest->root_count; i++)
 		free(forest->roots[i].l1);
 	free(forest->roots);
+	free(forest->lengths);
 	free(forest->group);
 	free(forest->trees);
 	free(forest->items);

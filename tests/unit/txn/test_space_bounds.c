@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "txn/forest.h"
 #include "txn/space.h"
 #include "txn/txn_state.h"
 #include "txn/walk.h"
@@ -257,6 +258,39 @@ static void l1_tables_that_are_holes_are_walked_in_time(void **state)
 		with_l1_tables(16, 16384, QC_L1_BYTES_MAX / 8, QC_L1_BYTES_MAX, UINT64_C(1) << 39));
 }
 
+/* --- all trees at once --- */
+
+/* As many snapshots as there can be, without any table, beside a disk as long as it can be. */
+static void trees_of_many_snapshots_and_a_long_disk_are_searched_in_time(void **state)
+{
+	const struct qc_txn_options trusting = {.trust_refcounts = true};
+	const uint64_t file_bytes = UINT64_C(1) << 30;
+	struct qc_file *file = with_l1_tables(9, QC_SNAPSHOTS_MAX, 0, 0, file_bytes);
+	struct qc_forest_extent *extents;
+	struct qc_image *image;
+	struct qc_txn *txn;
+	struct qc_err err;
+	uint8_t entries[4];
+	double start;
+	size_t count;
+
+	(void)state;
+	put_word(file, builder_header_field(l1_table_offset), file_bytes / 2);
+	qc_store_be32(entries, QC_L1_BYTES_MAX / 8);
+	assert_int_equal(qc_file_write(file, builder_header_field(l1_size), entries, 4, &err), 0);
+	start = seconds_now();
+	assert_int_equal(qc_image_open(file, &qc_findings_unheard, &image, &err), 0);
+	assert_int_equal(qc_txn_begin(image, NULL, &trusting, &txn, &err), 0);
+	assert_int_equal(qc_forest_open(txn, 0, UINT64_MAX, UINT64_MAX, &err), 0);
+	assert_int_equal(qc_forest_next(txn, &extents, &count, &err), 0);
+	assert_int_equal(count, 0);
+	qc_txn_abort(txn);
+	qc_image_close(image);
+	qc_file_close(file);
+	if (seconds_now() - start > SECONDS_MAX)
+		fail_msg("took %.1f s", seconds_now() - start);
+}
+
 /* --- the end of the new state --- */
 
 static void looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there(void **state)
@@ -295,6 +329,7 @@ int main(void)
 		cmocka_unit_test(a_word_that_the_end_of_the_file_cuts_is_read_as_readers_do),
 		cmocka_unit_test(l1_tables_in_each_others_place_are_walked_in_time),
 		cmocka_unit_test(l1_tables_that_are_holes_are_walked_in_time),
+		cmocka_unit_test(trees_of_many_snapshots_and_a_long_disk_are_searched_in_time),
 		cmocka_unit_test(looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there),
 	};
 

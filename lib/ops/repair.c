@@ -51,7 +51,7 @@ static int recover(const struct qc_repair_files *files, const struct qc_repair_o
 	return status;
 }
 
-/* Repairs the file, or what an overlay shows of it. */
+/* Repairs the file, or what an overlay shows of it. *ret is as far as it came, after a failure too. */
 static int run(struct qc_file *file, const struct qc_repair_files *files,
 	       const struct qc_repair_options *options, const struct qc_finding_sink *before,
 	       const struct qc_finding_sink *after, struct qc_repair_report *ret,
@@ -66,8 +66,7 @@ static int run(struct qc_file *file, const struct qc_repair_files *files,
 	*ret_recovered = edit->past.recovered != QC_RECOVER_CLEAN;
 	status = pass(edit, options, before, after, &report, err);
 	qc_edit_close(edit);
-	if (status == 0)
-		*ret = report;
+	*ret = report;
 	return status;
 }
 
@@ -109,11 +108,14 @@ int qc_repair_file(struct qc_repair_files *files, const struct qc_repair_options
 		   const struct qc_finding_sink *before, const struct qc_finding_sink *after,
 		   struct qc_repair_report *ret, struct qc_err *err)
 {
-	struct qc_repair_report trial;
-	bool recovered;
+	struct qc_repair_report trial = {0};
+	bool recovered = false;
 	int status =
 		run_aside(files, 0, options, before, &qc_findings_unheard, &trial, &recovered, err);
 
+	/* What stays wrong may lead to all the room that there is behind the file. */
+	if (status == -QC_E_NO_SPACE && err->os_errno == 0 && trial.found.lasting > 0)
+		status = 0;
 	if (status < 0)
 		return status;
 	if (!trial.changed || (!qc_check_is_sound(&trial.found) && !is_worth_it(&trial))) {

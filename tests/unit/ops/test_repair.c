@@ -216,6 +216,24 @@ static void blocks_that_broken_entries_lead_to_are_not_written_over(void **state
 	}
 }
 
+/* All the room behind the file is what entries lead to, so that there is none for new tables. */
+static void a_file_that_was_cut_short_is_told_of_and_left_as_it_is(void **state)
+{
+	struct lab lab = lab_damaged(false);
+	uint64_t at = builder_l2_entry_at(lab.b, 0);
+	const struct repaired *repaired;
+
+	(void)state;
+	for (uint64_t i = 5; i < 8192; i++)
+		builder_poke64(lab.b, at + i * 8, QC_L2_COPIED | (lab.length + ((i - 5) << 16)));
+	repaired = lab_repair(&lab, &repair_all);
+	assert_true(repaired->same && !repaired->report.changed);
+	assert_int_equal(repaired->report.found.lasting, 8192 - 5);
+	assert_memory_equal(&repaired->report.after, &repaired->report.found,
+			    sizeof(repaired->report.found));
+	lab_clear(&lab);
+}
+
 static void a_sound_image_stays_as_it_is(void **state)
 {
 	struct lab lab = {.b = builder_new(NULL), .repaired.bytes = test_malloc(1)};
@@ -437,6 +455,7 @@ int main(void)
 		cmocka_unit_test(beside_what_cannot_be_repaired_nothing_is_given_up),
 		cmocka_unit_test(clusters_that_broken_entries_lead_to_are_not_written_over),
 		cmocka_unit_test(blocks_that_broken_entries_lead_to_are_not_written_over),
+		cmocka_unit_test(a_file_that_was_cut_short_is_told_of_and_left_as_it_is),
 		cmocka_unit_test(a_sound_image_stays_as_it_is),
 		cmocka_unit_test(an_unaligned_cluster_without_data_is_given_up),
 		cmocka_unit_test(a_repair_of_leaks_leaves_it_as_it_is),

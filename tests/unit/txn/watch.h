@@ -132,7 +132,7 @@ static inline int watch_write_guest(struct qc_file *file, uint64_t at, uint8_t f
 	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_txn_report report;
 	struct qc_image *image;
-	struct qc_txn *txn;
+	struct qc_txn *txn = NULL;
 	int status;
 
 	if (qc_image_open(guard, NULL, &image, err) < 0

@@ -109,7 +109,7 @@ static int spool(FILE *stream, struct patch *patch, struct qc_err *err)
 	while ((got = fread(buffer, 1, sizeof(buffer), stream)) > 0) {
 		status = qc_file_write(patch->file, patch->length, buffer, got, err);
 		if (status < 0)
-			return qc_err_context(err, "temporary file");
+			return qc_err_context(err, "temporary file (TMPDIR says where)");
 		patch->length += got;
 	}
 	return ferror(stream) ? qc_fail_errno(err, errno, "%s", patch->path) : 0;

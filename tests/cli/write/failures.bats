@@ -117,6 +117,12 @@ poke() { # OFFSET HEX
 	refused ""
 }
 
+@test "a folder for temporary files that is full" {
+	disk
+	run --separate-stderr bash -c 'ulimit -f 64; yes | head -c 1M | TMPDIR=. "$QCOWTOOL" write disk.qcow2 --file=-'
+	[[ $status == 1 && $stderr == "qcowtool write: temporary file (TMPDIR says where): "*"File too large" ]]
+}
+
 @test "an encrypted image" {
 	make_encrypted s -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 disk.qcow2 1M
 	refused "encrypted"

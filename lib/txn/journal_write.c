@@ -327,6 +327,12 @@ static int write_with(struct writer *w, const uint8_t *after, uint64_t file_byte
 	w->counting = true;
 	if ((status = emit_all(w, err)) < 0)
 		return status;
+	/* Nobody believes a longer one, and what has to be redone cannot do without. */
+	if (w->records > RECORDS_MAX && qc_external_has_redo(txn))
+		return qc_fail(
+			err, QC_E_UNSUPPORTED,
+			"more changes of the data file than one transaction can finish after a "
+			"crash; make them in parts");
 	journal.head.records = w->records;
 	journal.bytes = HEAD_BYTES + w->records * RECORD_BYTES;
 	total = qc_align_up(journal.bytes, QC_SECTOR_BYTES) + QC_SECTOR_BYTES;

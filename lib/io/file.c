@@ -13,8 +13,6 @@
 
 #include "base/checked.h"
 
-#define WORTH_ASKING_BYTES ((size_t)64 << 10)
-
 static int check_range(uint64_t offset, uint64_t length, const char *what, struct qc_err *err)
 {
 	if (qc_range_fits(offset, length, INT64_MAX))
@@ -56,8 +54,7 @@ int qc_file_read_sparse(struct qc_file *file, uint64_t offset, void *zeroes, siz
 	bool data;
 	int status;
 
-	/* To ask costs as much as to read a little. */
-	if (length <= WORTH_ASKING_BYTES)
+	if (length <= QC_FILE_WORTH_ASKING_BYTES)
 		return qc_file_read(file, offset, zeroes, length, err);
 	for (; length > 0; length -= (size_t)now, offset += now, at += now) {
 		if ((status = qc_file_extent(file, offset, length, &data, &now, err)) < 0)

@@ -55,6 +55,9 @@ struct qc_file {
 int qc_file_read(struct qc_file *file, uint64_t offset, void *buffer, size_t length,
 		 struct qc_err *err);
 
+/* Up to this length, to ask qc_file_extent() whether there is a hole costs as much as to read. */
+#define QC_FILE_WORTH_ASKING_BYTES ((size_t)64 << 10)
+
 /*
  * Reads into a buffer of zeroes, of which nothing is touched where the file has a large hole: so a table
  * costs no more memory than it holds bytes, whatever length it claims.

@@ -108,9 +108,6 @@ struct verify {
 	bool found[ROOT_COUNT]; /* a table that verifies is where the new root points */
 };
 
-/* Tables up to this length are read without a question first, which costs as much. */
-#define READ_AT_ONCE_BYTES (UINT64_C(64) << 10)
-
 /*
  * The content of a place against its digest. What was written is no hole, but for a cluster of zeroes
  * that the file system made one: so a record costs no more than what the file really holds.
@@ -123,7 +120,7 @@ static int compare_digest(struct verify *v, uint64_t offset, uint64_t bytes, uin
 	bool data = true;
 	int status = 0;
 
-	if (bytes > READ_AT_ONCE_BYTES)
+	if (bytes > QC_FILE_WORTH_ASKING_BYTES)
 		status = qc_file_extent(v->file, offset, bytes, &data, &run, err);
 	if (status == 0 && !data && run == bytes) {
 		v->whole = bytes == v->cluster_bytes && digest == v->zeroes_digest;

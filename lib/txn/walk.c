@@ -16,7 +16,6 @@
 /* L2 tables looked at together: bounds the memory (8 MiB) of sorting them into file order. */
 #define TABLES_AT_ONCE ((size_t)1 << 20)
 #define READ_BYTES ((size_t)1 << 18)
-#define HOLE_WORTH_FINDING_BYTES (UINT64_C(64) << 10) /* to ask costs as much as to read a little */
 
 struct walk {
 	struct qc_image *image;
@@ -276,7 +275,7 @@ static int walk_words(struct walk *w, uint64_t offset, uint64_t bytes, visit *vi
 		bool data = true;
 
 		run = bytes;
-		if (bytes > HOLE_WORTH_FINDING_BYTES)
+		if (bytes > QC_FILE_WORTH_ASKING_BYTES)
 			status = qc_file_extent(w->image->file, offset, bytes, &data, &run, err);
 		/* Whole words, wherever the file ends. */
 		run = qc_min(qc_align_up(run, sizeof(uint64_t)), bytes);

@@ -164,7 +164,7 @@ static void look_guest(struct run_context *run, struct state *s, const struct cr
 	image_bytes_clear(&like);
 }
 
-/* `qemu-img check` sees all of the sample that a first crash left; of the rest, and by `compare`, few are. */
+/* `qemu-img check` sees every state looked at that a first crash left; few of the rest, and compare few. */
 static void look_referee(struct run_context *run, struct state *s, const struct crash_spec *spec,
 			 size_t v)
 {

@@ -92,7 +92,6 @@ static inline void put_word(struct qc_file *file, uint64_t at, uint64_t value)
 	assert_int_equal(qc_file_write(file, at, word, sizeof(word), &err), 0);
 }
 
-/* A rig on an image that the guard's memory or its rules are not made for. */
 /* A sparse file of those bytes, for places that memory does not reach where a pointer has 32 bits. */
 static inline struct qc_file *far_file(const uint8_t *bytes, size_t length)
 {
@@ -105,6 +104,7 @@ static inline struct qc_file *far_file(const uint8_t *bytes, size_t length)
 	return file;
 }
 
+/* A rig on an image that the guard's memory or its rules are not made for. */
 static inline void rig_begin_bare(struct rig *r, struct qc_file *mem)
 {
 	struct qc_txn_options options = {0};

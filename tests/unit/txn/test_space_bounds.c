@@ -2,9 +2,8 @@
 /* Where a transaction may write in images whose tables are long, cut short or lead far beyond the file. */
 #include "unit/txn/operations.h"
 #include "unit/txn/places.h"
+#include "unit/txn/seconds.h"
 #include "unit/txn/watch.h"
-
-#include <time.h>
 
 #include "txn/forest.h"
 #include "txn/space.h"
@@ -12,7 +11,6 @@
 #include "txn/walk.h"
 
 #define CLUSTER UINT64_C(512)
-#define SECONDS_MAX 2.0
 
 /* --- the header --- */
 
@@ -215,15 +213,6 @@ static struct qc_file *with_l1_tables(uint32_t cluster_bits, uint32_t count, uin
 	return file;
 }
 
-/* Of this process: others may be busy. */
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* As a repair opens it. */
 static void assert_walked_in_time(struct qc_file *file)
 {
@@ -235,8 +224,7 @@ static void assert_walked_in_time(struct qc_file *file)
 	assert_int_equal(qc_image_open(file, &qc_findings_unheard, &image, &err), 0);
 	if (qc_space_init(&space, image, QC_SPACE_UNION, NULL, &err) < 0)
 		fail_msg("%s", err.text);
-	if (seconds_now() - start > SECONDS_MAX)
-		fail_msg("took %.1f s", seconds_now() - start);
+	assert_in_time(start);
 	qc_space_clear(&space);
 	qc_image_close(image);
 	qc_file_close(file);
@@ -287,8 +275,7 @@ static void trees_of_many_snapshots_and_a_long_disk_are_searched_in_time(void **
 	qc_txn_abort(txn);
 	qc_image_close(image);
 	qc_file_close(file);
-	if (seconds_now() - start > SECONDS_MAX)
-		fail_msg("took %.1f s", seconds_now() - start);
+	assert_in_time(start);
 }
 
 /* --- the end of the new state --- */

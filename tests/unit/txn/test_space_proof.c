@@ -2,9 +2,8 @@
 /* Images whose counts do not add up are refused before anything depends on them; hostile ones quickly. */
 #include "unit/txn/operations.h"
 #include "unit/txn/places.h"
+#include "unit/txn/seconds.h"
 #include "unit/txn/watch.h"
-
-#include <time.h>
 
 #include "txn/space.h"
 #include "txn/verify.h"
@@ -223,15 +222,6 @@ static struct qc_file *table_of_one_block(uint32_t refcount_order, uint64_t file
 	return file;
 }
 
-/* Of this process: others may be busy. */
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static void assert_done_in_time(uint32_t refcount_order, uint64_t file_bytes)
 {
 	struct qc_file *file = table_of_one_block(refcount_order, file_bytes);
@@ -245,8 +235,7 @@ static void assert_done_in_time(uint32_t refcount_order, uint64_t file_bytes)
 	assert_int_equal(qc_file_read(file, 0, sector, sizeof(sector), &err), 0);
 	assert_int_equal(qc_verify_sector(file, sector, 0, 0, &verdict, &err), 0);
 	assert_false(verdict.sound);
-	if (seconds_now() - start > 2)
-		fail_msg("took %.1f s", seconds_now() - start);
+	assert_in_time(start);
 	qc_file_close(file);
 }
 

@@ -6,3 +6,6 @@
 #pragma once
 
 void control_run(unsigned int *passed, unsigned int *failed);
+
+/* The programs of program.h against the same ones started afresh. */
+void control_programs(unsigned int *passed, unsigned int *failed);

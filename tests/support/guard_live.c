@@ -13,8 +13,6 @@
 #include "format/refcount_entry.h"
 #include "tests/support/image_builder_impl.h"
 
-#define BEYOND_FILE_CLUSTERS 4096 /* how far references behind the end of the file are remembered */
-
 static void must_read(const struct guard_live *l, uint64_t offset, void *buffer, size_t length)
 {
 	struct qc_err err;
@@ -33,20 +31,31 @@ static uint64_t read_word(const struct guard_live *l, uint64_t offset)
 
 /* --- what has a count --- */
 
-/* Where the block is that counts the cluster; 0: there is none, or it counts nothing as it is not aligned. */
+/*
+ * Where the block is that the word of the table leads to; 0: there is none, or it counts nothing, as it is
+ * not aligned or not in the file. One that the end of the file cuts counts with the part that is there.
+ */
+static uint64_t block_at(const struct guard_live *l, uint64_t word)
+{
+	uint64_t at = word & QC_REFCOUNT_TABLE_OFFSET_MASK;
+
+	return qc_is_aligned(at, l->geometry.cluster_bytes) && at < l->file_bytes ? at : 0;
+}
+
+static uint64_t table_bytes(const struct guard_live *l)
+{
+	return l->header.refcount_table_clusters * l->geometry.cluster_bytes;
+}
+
+/* The block that counts the cluster, likewise. */
 static uint64_t block_of(const struct guard_live *l, uint64_t cluster)
 {
-	uint64_t index = cluster / l->geometry.refcounts_per_block, at;
+	uint64_t in_table = cluster / l->geometry.refcounts_per_block * 8;
 	uint64_t table = l->header.refcount_table.byte;
 
-	if (index >= l->header.refcount_table_clusters * l->geometry.cluster_bytes / 8
-	    || !qc_range_fits(table + index * 8, 8, l->truth->bytes))
+	if (in_table >= table_bytes(l) || !qc_range_fits(table, in_table, l->file_bytes))
 		return 0;
-	at = read_word(l, table + index * 8) & QC_REFCOUNT_TABLE_OFFSET_MASK;
-	return qc_is_aligned(at, l->geometry.cluster_bytes)
-			       && qc_range_fits(at, l->geometry.cluster_bytes, l->truth->bytes)
-		       ? at
-		       : 0;
+	return block_at(l, read_word(l, table + in_table));
 }
 
 /* The library has code for this that is faster, and that the guard is there to watch. */
@@ -68,7 +77,7 @@ static bool any_has_count(const struct guard_live *l, uint64_t first, uint64_t e
 
 	/* Counts that cannot be trusted are believed as far as there is something to count. */
 	if (l->with_references)
-		end = qc_min(end, l->file_clusters);
+		end = qc_min(end, qc_clusters_for(&l->geometry, l->file_bytes));
 	for (; first < end; first = next) {
 		uint64_t block = block_of(l, first);
 
@@ -82,34 +91,43 @@ static bool any_has_count(const struct guard_live *l, uint64_t first, uint64_t e
 
 /* --- what is referred to --- */
 
-static void add_reference(struct guard_live *l, uint64_t cluster)
+/* From the start of a cluster on, whatever is said. */
+static void add_reference(struct guard_live *l, uint64_t offset, uint64_t bytes)
 {
-	if (cluster < l->references.bits)
-		qc_bitset_add(&l->references, cluster);
+	uint64_t start = qc_align_down(offset, l->geometry.cluster_bytes);
+	struct qc_err err;
+
+	bytes = qc_min(bytes + (offset - start), UINT64_MAX - start);
+	builder_must(qc_ranges_add(&l->references, start, bytes, &err) == 0, "out of memory");
 }
 
 static int take_reference(void *context, uint64_t cluster, uint64_t stored, uint64_t found,
 			  struct qc_err *err)
 {
+	struct guard_live *l = context;
+
 	(void)stored, (void)err;
 	if (found > 0)
-		add_reference(context, cluster);
+		add_reference(l, cluster << l->geometry.cluster_bits, l->geometry.cluster_bytes);
 	return 0;
 }
 
 static void add_refcount_structures(struct guard_live *l)
 {
-	uint64_t first = l->header.refcount_table.byte >> l->geometry.cluster_bits;
-	uint64_t per_block = l->geometry.refcounts_per_block;
+	size_t length = (size_t)qc_min(table_bytes(l), QC_REFCOUNT_TABLE_BYTES_MAX);
+	QC_AUTOFREE uint8_t *words = calloc(1, length + 1);
+	uint64_t table = l->header.refcount_table.byte;
+	struct qc_err err;
 
-	for (uint64_t i = 0; i < l->header.refcount_table_clusters; i++)
-		add_reference(l, first + i);
-	for (uint64_t i = 0; i < l->header.refcount_table_clusters * l->geometry.cluster_bytes / 8;
-	     i++) {
-		uint64_t block = block_of(l, i * per_block);
+	add_reference(l, table, table_bytes(l));
+	builder_must(words != NULL, "out of memory");
+	builder_must(qc_file_read_sparse(l->truth, table, words, length, &err) == 0,
+		     "the guard cannot read the image");
+	for (size_t i = 0; i + 8 <= length; i += 8) {
+		uint64_t block = block_at(l, qc_load_be64(words + i));
 
 		if (block != 0)
-			add_reference(l, block >> l->geometry.cluster_bits);
+			add_reference(l, block, l->geometry.cluster_bytes);
 	}
 }
 
@@ -125,12 +143,9 @@ static void find_references(struct guard_live *l)
 	struct qc_check_result result;
 	struct qc_err err;
 
-	builder_must(qc_bitset_init(&l->references, l->file_clusters + BEYOND_FILE_CLUSTERS),
-		     "out of memory");
 	add_refcount_structures(l);
-	if (qc_check_run(l->truth, &options, &qc_findings_unheard, &result, &err) < 0
-	    || !result.completed)
-		qc_bitset_add_range(&l->references, 0, l->references.bits);
+	l->is_walked = qc_check_run(l->truth, &options, &qc_findings_unheard, &result, &err) == 0
+		       && result.completed;
 }
 
 /* --- cluster 0 --- */
@@ -178,7 +193,7 @@ void guard_live_load(struct guard_live *l)
 	if (!l->is_image)
 		return;
 	qc_header_geometry(&l->header, &l->geometry);
-	l->file_clusters = qc_clusters_for(&l->geometry, l->truth->bytes);
+	l->file_bytes = l->truth->bytes;
 	find_names(l);
 	if (l->with_references)
 		find_references(l);
@@ -186,7 +201,7 @@ void guard_live_load(struct guard_live *l)
 
 void guard_live_clear(struct guard_live *l)
 {
-	qc_bitset_clear(&l->references);
+	qc_ranges_clear(&l->references);
 	*l = (struct guard_live){.truth = l->truth, .with_references = l->with_references};
 }
 
@@ -210,14 +225,14 @@ bool guard_live_counts(const struct guard_live *l, uint64_t offset, uint64_t len
 
 bool guard_live_uses(const struct guard_live *l, uint64_t offset, uint64_t length)
 {
-	uint64_t end;
+	size_t next;
 
 	if (length == 0 || (l->is_image && is_beside_header(l, offset, length)))
 		return false;
-	if (guard_live_counts(l, offset, length))
+	if (guard_live_counts(l, offset, length) || (l->with_references && !l->is_walked))
 		return true;
-	end = qc_min(end_of(l, offset, length), l->references.bits);
-	return qc_bitset_next(&l->references, first_of(l, offset)) < end;
+	next = qc_ranges_find(&l->references, offset);
+	return next < l->references.count && l->references.list[next].offset < offset + length;
 }
 
 /* --- the data file --- */

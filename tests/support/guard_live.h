@@ -5,20 +5,21 @@
  */
 #pragma once
 
-#include "base/bitset.h"
 #include "format/header.h"
 #include "format/limits.h"
 #include "io/file.h"
+#include "txn/ranges.h"
 
 struct guard_live {
 	struct qc_file *truth;
 	bool with_references; /* what is referred to is used, whether it has a count or not */
 	bool known;	      /* all that follows is */
 	bool is_image;	      /* if not, all of the file counts as used */
+	bool is_walked;	      /* if not, so it does where references are asked for */
 	struct qc_header header;
 	struct qc_geometry geometry;
-	uint64_t file_clusters;			    /* in the file as it was */
-	struct qc_bitset references;		    /* clusters */
+	uint64_t file_bytes;	     /* of the file as it was */
+	struct qc_ranges references; /* whole clusters; few runs in however long a file */
 	uint64_t extensions_end, name_at, name_end; /* what the header refers to in cluster 0 */
 };
 

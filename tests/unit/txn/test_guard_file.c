@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The guard of these tests lets nothing pass that it is there to catch. */
-#include "unit/txn/fixture.h"
+#include "unit/txn/places.h"
 
 struct watched {
 	struct builder *b;
@@ -133,6 +133,60 @@ static void what_is_referred_to_counts_as_used_on_request(void **state)
 	assert_non_null(guard_violation(w->guard));
 }
 
+/* --- in sparse files --- */
+
+/* A block at 1 TiB counts itself and the cluster behind it, and the end of the file cuts it. */
+static void a_count_far_out_in_a_block_that_is_cut_short_counts(void **state)
+{
+	const uint64_t cluster = 65536, far = UINT64_C(1) << 40;
+	struct watched *w = *state;
+	struct qc_file *file = far_file(w->bytes, w->length);
+	struct qc_file *guard = guard_file_open(file, file);
+
+	put_word(file, builder_refcount_table_entry_at(w->b, far / cluster / 32768), far);
+	put_word(file, far, UINT64_C(0x0001000100000000));
+	assert_true(qc_file_write(guard, far + 2 * cluster - 1, "x", 1, &w->err) < 0);
+	assert_non_null(guard_violation(guard));
+	qc_file_close(guard);
+	guard = guard_file_open(file, file);
+	assert_int_equal(qc_file_write(guard, far - 1, "x", 1, &w->err), 0);
+	assert_int_equal(qc_file_write(guard, far + 2 * cluster, "x", 1, &w->err), 0);
+	assert_null(guard_violation(guard));
+	assert_true(qc_file_write(guard, far + 8, "x", 1, &w->err) < 0);
+	assert_non_null(guard_violation(guard));
+	qc_file_close(guard);
+	qc_file_close(file);
+}
+
+/* In nearly as many clusters as a check takes. */
+static void references_far_out_count_on_request(void **state)
+{
+	const uint64_t far = (UINT64_C(1) << 40) - (1 << 20);
+	struct builder *b = small_clusters(0, 64 << 10);
+	struct qc_file *file, *guard;
+	struct qc_err err;
+	uint8_t *bytes;
+	size_t length;
+
+	(void)state;
+	builder_data(b, 0, filled(1));
+	builder_finish(b, &bytes, &length);
+	file = far_file(bytes, length);
+	put_word(file, builder_l2_entry_at(b, 0), far | QC_L2_COPIED);
+	assert_int_equal(qc_file_resize(file, far + 4096, &err), 0);
+	guard = guard_file_open(file, file);
+	guard_file_believe_references(guard);
+	assert_int_equal(qc_file_write(guard, far - 1, "x", 1, &err), 0);
+	assert_int_equal(qc_file_write(guard, far + 512, "x", 1, &err), 0);
+	assert_null(guard_violation(guard));
+	assert_true(qc_file_write(guard, far + 511, "x", 1, &err) < 0);
+	assert_non_null(guard_violation(guard));
+	assert_true(qc_file_write(guard, far, "x", 1, &err) < 0);
+	qc_file_close(guard);
+	qc_file_close(file);
+	builder_free(b);
+}
+
 /* --- beside a data file --- */
 
 struct watched_pair {
@@ -256,6 +310,9 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_referred_to_counts_as_used_on_request,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_count_far_out_in_a_block_that_is_cut_short_counts,
+						set_up, tear_down),
+		cmocka_unit_test(references_far_out_count_on_request),
 		cmocka_unit_test(shown_bytes_of_a_data_file_may_not_be_changed),
 		cmocka_unit_test(all_of_a_raw_data_file_is_shown_and_its_length),
 		cmocka_unit_test(sector_0_waits_for_the_data_file),

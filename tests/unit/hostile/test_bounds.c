@@ -333,7 +333,7 @@ static void do_repair(struct qc_file *file)
 {
 	const struct qc_repair_options options = {.dry_run = true};
 	const struct qc_finding_sink sink = {.take = ignore};
-	struct qc_repair_files files = {.image = file};
+	struct qc_repair_files files = {.image = guard_file_open(file, file)};
 	struct qc_repair_report report;
 	struct qc_err err;
 
@@ -341,6 +341,7 @@ static void do_repair(struct qc_file *file)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(qc_file_posix_temporary(&files.scratch[i], &err), 0);
 	qc_repair_file(&files, &options, &sink, &sink, &report, &err);
+	end_guard(files.image);
 }
 
 static void do_write(struct qc_file *file)

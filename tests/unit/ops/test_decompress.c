@@ -291,16 +291,6 @@ static void a_range_past_every_disk_is_refused(void **state)
 
 /* --- what breaks --- */
 
-static void settle(struct qc_file *mem)
-{
-	struct qc_recover_plan plan;
-	struct qc_err err;
-
-	if (qc_recover_look(mem, &plan, &err) < 0 || qc_recover_apply(mem, &plan, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_not_equal(plan.state, QC_RECOVER_UNDECIDABLE);
-}
-
 /* What was left, run again in peace: the bytes that there would have been. */
 static void finishes(const struct scene *s, struct qc_file *mem, const struct qc_decompress *what,
 		     const struct qc_file *expected)
@@ -308,7 +298,7 @@ static void finishes(const struct scene *s, struct qc_file *mem, const struct qc
 	struct qc_decompress_report report;
 	struct rig r;
 
-	settle(mem);
+	settle_well(mem);
 	rig_open(&r, qc_file_mem_bytes(mem), (size_t)mem->bytes, NULL);
 	rig_must(&r, run(&r, what, &report));
 	assert_true(same_file(r.mem, qc_file_mem_bytes(expected), (size_t)expected->bytes));

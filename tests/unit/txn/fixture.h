@@ -22,6 +22,7 @@
 #include "support/found.h"
 #include "support/image_builder.h"
 #include "support/under_guard.h"
+#include "txn/recover.h"
 #include "txn/txn.h"
 
 struct rig {
@@ -34,15 +35,25 @@ struct rig {
 
 /* --- the rig --- */
 
-static inline void rig_open(struct rig *r, const uint8_t *bytes, size_t length,
-			    const struct fault_plan *plan)
+/* On a file of the test's, which rig_close() closes. */
+static inline void rig_open_on(struct rig *r, struct qc_file *take_file,
+			       const struct fault_plan *plan)
 {
 	static const struct fault_plan none = {.at = UINT64_MAX};
 
-	memset(r, 0, sizeof(*r));
-	assert_int_equal(qc_file_mem_open(bytes, length, &r->mem, &r->err), 0);
+	*r = (struct rig){.mem = take_file};
 	r->fault = fault_file_open(r->mem, plan ? plan : &none);
 	r->guard = guard_file_open(r->fault, r->mem);
+}
+
+static inline void rig_open(struct rig *r, const uint8_t *bytes, size_t length,
+			    const struct fault_plan *plan)
+{
+	struct qc_file *mem;
+	struct qc_err err;
+
+	assert_int_equal(qc_file_mem_open(bytes, length, &mem, &err), 0);
+	rig_open_on(r, mem, plan);
 }
 
 static inline int rig_begin(struct rig *r, const struct qc_layer *backing, bool compress)
@@ -105,6 +116,32 @@ static inline void rig_write(struct rig *r, uint64_t at, const void *bytes, size
 static inline void rig_commit(struct rig *r)
 {
 	rig_must(r, rig_end(r, 0));
+}
+
+/* --- recovery --- */
+
+/* Settles what an interrupted transaction left, under a guard of its own. */
+static inline int settle(struct qc_file *file, struct qc_err *err)
+{
+	struct qc_file *guard = guard_file_open(file, file);
+	struct qc_recover_plan plan;
+	int status = qc_recover_look(guard, &plan, err);
+
+	if (status == 0)
+		status = qc_recover_apply(guard, &plan, err);
+	end_guard(guard);
+	return status;
+}
+
+/* And nothing is left of it. */
+static inline void settle_well(struct qc_file *file)
+{
+	struct qc_recover_plan plan;
+	struct qc_err err;
+
+	if (settle(file, &err) < 0 || qc_recover_look(file, &plan, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(plan.state, QC_RECOVER_CLEAN);
 }
 
 /* --- what must be so --- */

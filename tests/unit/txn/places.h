@@ -104,17 +104,6 @@ static inline struct qc_file *far_file(const uint8_t *bytes, size_t length)
 	return file;
 }
 
-/* A rig on an image that the guard's memory or its rules are not made for. */
-static inline void rig_begin_bare(struct rig *r, struct qc_file *mem)
-{
-	struct qc_txn_options options = {0};
-
-	memset(r, 0, sizeof(*r));
-	r->mem = r->guard = mem;
-	rig_must(r, qc_image_open(mem, NULL, &r->image, &r->err));
-	rig_must(r, qc_txn_begin(r->image, NULL, &options, &r->txn, &r->err));
-}
-
 static inline struct builder *small_clusters(uint32_t refcount_order, uint64_t disk_bytes)
 {
 	struct builder_options o = builder_defaults();

@@ -61,17 +61,16 @@ static void defect_07_every_host_cluster_of_a_compressed_one_loses_its_reference
 	}
 }
 
-/* A compressed cluster of `r` is overwritten in part, with what it holds read before. */
-static void overwrite_compressed(struct qc_file *mem, uint8_t *expected)
+/* A compressed cluster of the file is overwritten in part, with what it holds read before. */
+static void overwrite_compressed(struct rig *r, struct qc_file *take_file, uint8_t *expected)
 {
-	struct rig r;
-
-	assert_guest(mem, 0, expected, 4096);
-	rig_begin_bare(&r, mem);
-	rig_write(&r, 33, filled(0x44), 5);
-	rig_commit(&r);
+	assert_guest(take_file, 0, expected, 4096);
+	rig_open_on(r, take_file, NULL);
+	rig_again(r, false);
+	rig_write(r, 33, filled(0x44), 5);
+	rig_commit(r);
 	memset(expected + 33, 0x44, 5);
-	assert_guest(mem, 0, expected, 4096);
+	assert_guest(r->mem, 0, expected, 4096);
 }
 
 static void defect_20_a_compressed_extent_above_2_gib(void **state)
@@ -82,6 +81,7 @@ static void defect_20_a_compressed_extent_above_2_gib(void **state)
 	struct qc_file *file;
 	uint64_t word, host;
 	struct qc_err err;
+	struct rig r;
 	uint8_t *bytes;
 	size_t length;
 
@@ -98,10 +98,10 @@ static void defect_20_a_compressed_extent_above_2_gib(void **state)
 	put_word(file, builder_refcount_table_entry_at(b, far >> 12 >> 11), far + 4096);
 	put_word(file, far + 4096, UINT64_C(0x0001000100000000));
 	builder_free(b);
-	overwrite_compressed(file, expected);
+	overwrite_compressed(&r, file, expected);
 	assert_sound_but(file, 1); /* where it was first */
 	assert_int_equal(refcount_of(file, far), 0);
-	qc_file_close(file);
+	rig_close(&r);
 }
 
 static void defect_20_a_descriptor_of_the_greatest_length(void **state)
@@ -111,6 +111,7 @@ static void defect_20_a_descriptor_of_the_greatest_length(void **state)
 	struct qc_file *file;
 	struct qc_err err;
 	uint64_t first;
+	struct rig r;
 	uint8_t *bytes;
 	size_t length;
 
@@ -128,9 +129,9 @@ static void defect_20_a_descriptor_of_the_greatest_length(void **state)
 	assert_int_equal(qc_file_mem_open(bytes, length, &file, &err), 0);
 	builder_free(b);
 	assert_sound(file);
-	overwrite_compressed(file, expected);
+	overwrite_compressed(&r, file, expected);
 	assert_sound(file);
-	qc_file_close(file);
+	rig_close(&r);
 }
 
 static void defect_20_an_extent_that_ends_in_the_files_last_partial_sector(void **state)
@@ -140,6 +141,7 @@ static void defect_20_an_extent_that_ends_in_the_files_last_partial_sector(void 
 	struct qc_file *file;
 	struct qc_err err;
 	uint64_t end;
+	struct rig r;
 	uint8_t *bytes;
 	size_t length;
 
@@ -168,8 +170,8 @@ static void defect_20_an_extent_that_ends_in_the_files_last_partial_sector(void 
 	assert_int_not_equal(end % 512, 0);
 	assert_int_equal(qc_file_resize(file, end, &err), 0);
 	builder_free(b);
-	overwrite_compressed(file, expected);
-	qc_file_close(file);
+	overwrite_compressed(&r, file, expected);
+	rig_close(&r);
 }
 
 int main(void)

@@ -85,7 +85,8 @@ static void defect_02_an_image_without_a_free_cluster_is_no_endless_search(void 
 		int status;
 
 		memcpy(before, qc_file_mem_bytes(file), 512);
-		rig_begin_bare(&r, file);
+		rig_open_on(&r, file, NULL);
+		rig_again(&r, false);
 		status = qc_txn_write(r.txn, qc_guest(0), patch, sizeof(patch), &r.err);
 		assert_int_equal(rig_end(&r, status), -QC_E_NO_SPACE);
 		assert_non_null(strstr(r.err.text, "no space is left on the device"));
@@ -93,7 +94,7 @@ static void defect_02_an_image_without_a_free_cluster_is_no_endless_search(void 
 		assert_memory_equal(before, after, 512);
 		assert_int_equal(file->bytes, length);
 		assert_guest(file, 0, filled(0x77), 512);
-		qc_file_close(file);
+		rig_close(&r);
 	}
 }
 
@@ -172,14 +173,15 @@ static void defect_04_nor_at_2_gib(void **state)
 	memset(bytes + block, 0, 1 << 16);
 	for (uint64_t i = 0; i < 32768; i++)
 		bytes[block + i * 2 + 1] = 1;
-	rig_begin_bare(&r, far_file(bytes, length));
+	rig_open_on(&r, far_file(bytes, length), NULL);
+	rig_again(&r, false);
 	rig_write(&r, 0, filled(8), 2 << 16);
 	rig_commit(&r);
 	assert_true((l2_word(r.mem, 0) & QC_L2_OFFSET_MASK) >= UINT64_C(2) << 30);
 	assert_sound_but(r.mem, 32768 - used);
 	assert_guest(r.mem, 0, filled(8), 2 << 16);
 	assert_guest(r.mem, 2 << 16, filled(2), 1 << 16);
-	qc_file_close(r.mem);
+	rig_close(&r);
 	builder_free(b);
 }
 
@@ -230,7 +232,7 @@ static void defect_13_a_refcount_of_0_is_refused_and_never_becomes_65535(void **
 	for (int trust = 0; trust < 2; trust++) {
 		struct builder *b = small_clusters(4, 64 << 10);
 		struct qc_txn_options options = {.trust_refcounts = trust};
-		struct rig r = {0};
+		struct rig r;
 		uint8_t *bytes;
 		size_t length;
 		int status;
@@ -242,13 +244,14 @@ static void defect_13_a_refcount_of_0_is_refused_and_never_becomes_65535(void **
 		builder_data(b, 0, filled(1));
 		builder_finish(b, &bytes, &length);
 		builder_poke_refcount(b, builder_host_of(b, 0) / 512, 0);
-		assert_int_equal(qc_file_mem_open(bytes, length, &r.mem, &r.err), 0);
-		rig_must(&r, qc_image_open(r.mem, NULL, &r.image, &r.err));
+		rig_open(&r, bytes, length, NULL);
+		guard_file_believe_references(r.guard);
+		rig_must(&r, qc_image_open(r.guard, NULL, &r.image, &r.err));
 		rig_must(&r, qc_txn_begin(r.image, NULL, &options, &r.txn, &r.err));
 		status = qc_txn_write(r.txn, qc_guest(0), filled(7), 512, &r.err);
 		assert_int_equal(rig_end(&r, status), -QC_E_FORMAT);
 		assert_true(same_file(r.mem, bytes, length));
-		qc_file_close(r.mem);
+		rig_close(&r);
 		builder_free(b);
 	}
 }
@@ -325,7 +328,8 @@ static void defect_14_cluster_numbers_keep_their_high_bits(void **state)
 	rig_must(&r, qc_file_write(file, offsetof(struct qc_disk_header, refcount_table_clusters),
 				   (uint8_t[]){0, 0, 0x40, 0}, 4, &r.err));
 	assert_guest(file, 0, filled(0x99), 512);
-	rig_begin_bare(&r, file);
+	rig_open_on(&r, file, NULL);
+	rig_again(&r, false);
 	rig_write(&r, 100, filled(0x55), 600);
 	rig_write(&r, 8000, filled(0x56), 600);
 	rig_commit(&r);
@@ -336,7 +340,7 @@ static void defect_14_cluster_numbers_keep_their_high_bits(void **state)
 	assert_true((l2_word(file, 0) & QC_L2_OFFSET_MASK) > at);
 	assert_int_equal(refcount_of(file, l2_word(file, 0) & QC_L2_OFFSET_MASK), 1);
 	assert_int_equal(refcount_of(file, at), 0);
-	qc_file_close(file);
+	rig_close(&r);
 	builder_free(b);
 }
 

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#include "txn/recover.h"
-
 enum {
 	MODE_ONCE,
 	MODE_PARTLY,
@@ -39,15 +37,7 @@ static struct fault_plan plan_of(int mode, uint64_t at)
 /* What is left of it is settled by the next one that opens the image for writing. */
 static void recovers(struct qc_file *mem)
 {
-	struct qc_recover_plan plan;
-	struct qc_err err;
-
-	if (qc_recover_look(mem, &plan, &err) < 0 || qc_recover_apply(mem, &plan, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_not_equal(plan.state, QC_RECOVER_UNDECIDABLE);
-	if (qc_recover_look(mem, &plan, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_equal(plan.state, QC_RECOVER_CLEAN);
+	settle_well(mem);
 	assert_sound(mem);
 }
 

@@ -78,15 +78,17 @@ static struct qc_file *image_with(struct builder *take_builder, uint64_t file_by
 /* Looks, settles, and compares what it took with what it may take. */
 static void assert_settled_in_time(struct qc_file *file, enum qc_recover_state state)
 {
+	struct qc_file *guard = guard_file_open(file, file);
 	double start = seconds_now();
 	struct qc_recover_plan plan;
 	struct qc_err err;
 
-	assert_int_equal(qc_recover_look(file, &plan, &err), 0);
+	assert_int_equal(qc_recover_look(guard, &plan, &err), 0);
 	assert_string_equal(qc_recover_state_id(plan.state), qc_recover_state_id(state));
-	if (qc_recover_apply(file, &plan, &err) < 0)
+	if (qc_recover_apply(guard, &plan, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_in_time(start);
+	end_guard(guard);
 	assert_guest(file, 0, filled(0x77), CLUSTER);
 	qc_file_close(file);
 }

@@ -99,18 +99,6 @@ static enum qc_recover_state look(struct qc_file *file)
 	return plan.state;
 }
 
-static int settle(struct qc_file *file, struct qc_err *err)
-{
-	struct qc_file *guard = guard_file_open(file, file);
-	struct qc_recover_plan plan;
-	int status = qc_recover_look(guard, &plan, err);
-
-	if (status == 0)
-		status = qc_recover_apply(guard, &plan, err);
-	end_guard(guard);
-	return status;
-}
-
 /* Recovery and a write behave as if there were no journal at all. */
 static void assert_not_believed(struct qc_file *file)
 {
@@ -219,6 +207,7 @@ static void a_guests_journal_in_a_freed_cluster_cannot_change_the_header(void **
 	struct qc_file *file = guests_image(false);
 	struct qc_journal_head head = head_of(file);
 	size_t length = (size_t)file->bytes;
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_recover_plan plan;
 	struct qc_err err;
 	uint8_t *old;
@@ -230,13 +219,14 @@ static void a_guests_journal_in_a_freed_cluster_cannot_change_the_header(void **
 	old = malloc(length);
 	assert_non_null(old);
 	memcpy(old, qc_file_mem_bytes(file), length);
-	assert_int_equal(qc_recover_look(file, &plan, &err), 0);
+	assert_int_equal(qc_recover_look(guard, &plan, &err), 0);
 	assert_int_equal(plan.state, QC_RECOVER_DOUBTFUL);
 	assert_true(qc_recover_is_stuck(&plan));
-	assert_int_equal(qc_recover_apply(file, &plan, &err), 0);
+	assert_int_equal(qc_recover_apply(guard, &plan, &err), 0);
 	assert_true(same_file(file, old, length));
 	qc_recover_resolve(&plan, false);
-	assert_int_equal(qc_recover_apply(file, &plan, &err), 0);
+	assert_int_equal(qc_recover_apply(guard, &plan, &err), 0);
+	end_guard(guard);
 	assert_int_equal(file->bytes, length - CLUSTER);
 	assert_true(same_file(file, old, length - CLUSTER));
 	assert_guest(file, 0, filled(0x77), CLUSTER);

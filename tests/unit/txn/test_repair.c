@@ -8,6 +8,7 @@
 
 #include "io/file_mem.h"
 #include "support/image_builder.h"
+#include "support/under_guard.h"
 #include "txn/repair.h"
 #include "txn/txn_state.h"
 
@@ -19,7 +20,7 @@ static void any_number_of_uncounted_clusters_can_be_given_up(void **state)
 	struct builder_options o = builder_defaults();
 	struct builder *b;
 	struct qc_image *image;
-	struct qc_file *file;
+	struct qc_file *file, *guard;
 	struct qc_txn *txn;
 	uint64_t freed = 0, left;
 	struct qc_err err;
@@ -33,7 +34,8 @@ static void any_number_of_uncounted_clusters_can_be_given_up(void **state)
 	builder_finish(b, &bytes, &length);
 	assert_int_equal(qc_file_mem_open(bytes, length, &file, &err), 0);
 	builder_free(b);
-	assert_int_equal(qc_image_open(file, NULL, &image, &err), 0);
+	guard = guard_file_open(file, file);
+	assert_int_equal(qc_image_open(guard, NULL, &image, &err), 0);
 	assert_int_equal(qc_txn_begin(image, NULL, &options, &txn, &err), 0);
 	assert_int_equal(qc_txn_repair_begin(txn, false, &err), 0);
 	assert_int_equal(qc_txn_repair_count(txn, first + count - 1, 1, &err), 0);
@@ -43,6 +45,7 @@ static void any_number_of_uncounted_clusters_can_be_given_up(void **state)
 	assert_int_equal(left, 0);
 	qc_txn_abort(txn);
 	qc_image_close(image);
+	end_guard(guard);
 	qc_file_close(file);
 }
 

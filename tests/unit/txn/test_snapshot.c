@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #include "support/image_builder_impl.h"
-#include "txn/recover.h"
 #include "txn/snapshot.h"
 
 enum verb {
@@ -197,16 +196,6 @@ static void an_abort_leaves_every_byte(void **state)
 	each_case(abort_it);
 }
 
-static void settle(struct qc_file *mem)
-{
-	struct qc_recover_plan plan;
-	struct qc_err err;
-
-	if (qc_recover_look(mem, &plan, &err) < 0 || qc_recover_apply(mem, &plan, &err) < 0)
-		fail_msg("%s", err.text);
-	assert_int_not_equal(plan.state, QC_RECOVER_UNDECIDABLE);
-}
-
 /* After a failure: the old image to the last byte, or one that recovery makes old or new. */
 static void judge(const struct matrix_case *c, struct rig *r, int status, bool dead,
 		  const uint8_t *bytes, size_t length)
@@ -220,7 +209,7 @@ static void judge(const struct matrix_case *c, struct rig *r, int status, bool d
 		assert_true(same_file(r->mem, bytes, length));
 		return;
 	}
-	settle(r->mem);
+	settle_well(r->mem);
 	assert_sound(r->mem);
 	assert_int_equal(qc_file_mem_open(bytes, length, &old, &err), 0);
 	assert_int_equal(qc_image_open(r->mem, NULL, &image, &err), 0);

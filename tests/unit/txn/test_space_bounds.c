@@ -64,6 +64,7 @@ static int look_at_target(struct watch *w, unsigned int number, struct qc_err *e
 static int write_clusters(struct qc_file *file, uint64_t count, struct qc_err *err)
 {
 	const struct qc_txn_options options = {.repair = true};
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_txn_report report;
 	struct qc_image *image;
 	struct qc_txn *txn;
@@ -71,7 +72,7 @@ static int write_clusters(struct qc_file *file, uint64_t count, struct qc_err *e
 	int status = 0;
 
 	memset(bytes, 7, sizeof(bytes));
-	assert_int_equal(qc_image_open(file, NULL, &image, err), 0);
+	assert_int_equal(qc_image_open(guard, NULL, &image, err), 0);
 	assert_int_equal(qc_txn_begin(image, NULL, &options, &txn, err), 0);
 	for (uint64_t i = 8; status == 0 && i < count + 8; i++)
 		status = qc_txn_write(txn, qc_guest(i * CLUSTER), bytes, sizeof(bytes), err);
@@ -80,6 +81,7 @@ static int write_clusters(struct qc_file *file, uint64_t count, struct qc_err *e
 	else
 		qc_txn_abort(txn);
 	qc_image_close(image);
+	end_guard(guard);
 	return status;
 }
 
@@ -254,6 +256,7 @@ static void trees_of_many_snapshots_and_a_long_disk_are_searched_in_time(void **
 	const struct qc_txn_options trusting = {.trust_refcounts = true};
 	const uint64_t file_bytes = UINT64_C(1) << 30;
 	struct qc_file *file = with_l1_tables(9, QC_SNAPSHOTS_MAX, 0, 0, file_bytes);
+	struct qc_file *guard = guard_file_open(file, file);
 	struct qc_forest_extent *extents;
 	struct qc_image *image;
 	struct qc_txn *txn;
@@ -267,13 +270,14 @@ static void trees_of_many_snapshots_and_a_long_disk_are_searched_in_time(void **
 	qc_store_be32(entries, QC_L1_BYTES_MAX / 8);
 	assert_int_equal(qc_file_write(file, builder_header_field(l1_size), entries, 4, &err), 0);
 	start = seconds_now();
-	assert_int_equal(qc_image_open(file, &qc_findings_unheard, &image, &err), 0);
+	assert_int_equal(qc_image_open(guard, &qc_findings_unheard, &image, &err), 0);
 	assert_int_equal(qc_txn_begin(image, NULL, &trusting, &txn, &err), 0);
 	assert_int_equal(qc_forest_open(txn, 0, UINT64_MAX, UINT64_MAX, &err), 0);
 	assert_int_equal(qc_forest_next(txn, &extents, &count, &err), 0);
 	assert_int_equal(count, 0);
 	qc_txn_abort(txn);
 	qc_image_close(image);
+	end_guard(guard);
 	qc_file_close(file);
 	assert_in_time(start);
 }
@@ -284,8 +288,8 @@ static void looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there(vo
 {
 	const struct qc_txn_options options = {0};
 	struct builder *b = small_clusters(6, 64 << 10);
+	struct qc_file *file, *guard;
 	struct qc_image *image;
-	struct qc_file *file;
 	struct qc_txn *txn;
 	struct qc_err err;
 	uint8_t *bytes;
@@ -296,7 +300,8 @@ static void looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there(vo
 	builder_data(b, 0, filled(1));
 	builder_finish(b, &bytes, &length);
 	file = copy_of(bytes, length);
-	assert_int_equal(qc_image_open(file, NULL, &image, &err), 0);
+	guard = guard_file_open(file, file);
+	assert_int_equal(qc_image_open(guard, NULL, &image, &err), 0);
 	assert_int_equal(qc_txn_begin(image, NULL, &options, &txn, &err), 0);
 	assert_int_equal(qc_txn_need_space(txn, &err), 0);
 	assert_int_equal(qc_refs_end(&txn->refs, QC_SPACE_CLUSTERS_MAX, &end, &err), 0);
@@ -304,6 +309,7 @@ static void looking_for_the_end_takes_no_memory_for_blocks_that_are_not_there(vo
 	assert_true(txn->refs.blocks.count < 10);
 	qc_txn_abort(txn);
 	qc_image_close(image);
+	end_guard(guard);
 	qc_file_close(file);
 	builder_free(b);
 }

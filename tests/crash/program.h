@@ -15,13 +15,15 @@ enum touch_kind {
 	TOUCH_RESIZE,
 };
 
-/* Of a regular file. Where files end, and where they have holes, was perhaps asked as well. */
+/*
+ * Of a regular file. Sizes are asked as well, and that is no touch. Nor is it when qemu-img compare asks
+ * how much of a file is allocated and where its holes are: with -s that can decide what it finds.
+ */
 struct touch {
 	enum touch_kind kind;
 	uint64_t inode;
 	uint64_t offset; /* RESIZE: 0 */
-	uint64_t
-		length; /* as asked for, beyond the end as well; RESIZE: the new size of the file */
+	uint64_t length; /* as asked for, beyond the end as well; RESIZE: the new size */
 };
 
 /* In order; stays until the next run of that program. */

@@ -175,8 +175,7 @@ static void put_tables(void)
 	builder_bitmap(b, "more", 9, QC_BITMAP_IN_USE);
 	builder_finish(b, &bytes, &length);
 	put("snapshot_table", "\0\0\2", 3, bytes + builder_snapshot_entry_at(b, 0), 256);
-	put("bitmap_directory", "\0\2", 2,
-	    bytes + builder_peek64(b, builder_extension_at(b, QC_EXTENSION_BITMAPS) + 24), 64);
+	put("bitmap_directory", "\0\2", 2, bytes + builder_bitmap_at(b), 64);
 	put("entries", "\0\0", 2,
 	    bytes + (builder_peek64(b, builder_l1_entry_at(b, 0)) & 0xffffffffffff), 512);
 	put("entries", "\7\2", 2,

@@ -94,6 +94,8 @@ uint64_t builder_snapshot_l1_entry_at(const struct builder *b, uint32_t snapshot
 uint64_t builder_snapshot_l2_entry_at(const struct builder *b, uint32_t snapshot,
 				      uint64_t guest_cluster);
 uint64_t builder_extension_at(const struct builder *b, uint32_t type); /* of its head */
+uint64_t builder_bitmap_at(const struct builder *b);	   /* the first in the directory */
+uint64_t builder_bitmap_entry_at(const struct builder *b); /* the first of its table */
 #define builder_header_field(field) ((uint64_t)offsetof(struct qc_disk_header, field))
 
 /* Edits of the finished image. */

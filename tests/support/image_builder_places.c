@@ -118,6 +118,16 @@ void builder_poke_refcount(struct builder *b, uint64_t host_cluster, uint64_t va
 			host_cluster % b->geometry.refcounts_per_block, value);
 }
 
+uint64_t builder_bitmap_at(const struct builder *b)
+{
+	return builder_peek64(b, builder_extension_at(b, QC_EXTENSION_BITMAPS) + 24);
+}
+
+uint64_t builder_bitmap_entry_at(const struct builder *b)
+{
+	return builder_peek64(b, builder_bitmap_at(b));
+}
+
 uint64_t builder_snapshot_entry_at(const struct builder *b, uint32_t snapshot)
 {
 	struct qc_snapshots before = {.list = b->snapshots.list, .count = snapshot};

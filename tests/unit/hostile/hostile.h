@@ -200,8 +200,6 @@ static inline struct builder *hostile_base(unsigned int with)
 
 static inline uint64_t hostile_place(const struct builder *b, const struct edit *edit)
 {
-	uint64_t directory;
-
 	switch (edit->place) {
 	case PLACE_L1:
 		return builder_l1_entry_at(b, edit->index);
@@ -220,9 +218,9 @@ static inline uint64_t hostile_place(const struct builder *b, const struct edit 
 	case PLACE_EXTENSION:
 		return builder_extension_at(b, edit->index);
 	case PLACE_BITMAP:
+		return builder_bitmap_at(b);
 	case PLACE_BITMAP_TABLE:
-		directory = builder_peek64(b, builder_extension_at(b, QC_EXTENSION_BITMAPS) + 24);
-		return edit->place == PLACE_BITMAP ? directory : builder_peek64(b, directory);
+		return builder_bitmap_entry_at(b);
 	case PLACE_COMPRESSED:
 		return builder_peek64(b, builder_l2_entry_at(b, edit->index)) & 0x3ffffffffffffff;
 	default:
@@ -246,7 +244,7 @@ static inline uint64_t hostile_anchor(const struct builder *b, enum anchor ancho
 	case ANCHOR_SNAPSHOTS:
 		return builder_header(b)->snapshot_table.byte;
 	case ANCHOR_BITMAPS:
-		return builder_peek64(b, builder_extension_at(b, QC_EXTENSION_BITMAPS) + 24);
+		return builder_bitmap_at(b);
 	case ANCHOR_END:
 		return length;
 	case ANCHOR_NONE:

@@ -252,8 +252,8 @@ static void every_field_of_snapshots_and_bitmaps(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(snapshot); at += snapshot[i++])
 		mutate(&image, at, snapshot[i]);
-	at = builder_peek64(image.b, builder_extension_at(image.b, QC_EXTENSION_BITMAPS) + 24);
-	mutate(&image, builder_peek64(image.b, at), 8);
+	at = builder_bitmap_at(image.b);
+	mutate(&image, builder_bitmap_entry_at(image.b), 8);
 	for (size_t i = 0; i < sizeof(bitmap); at += bitmap[i++])
 		mutate(&image, at, bitmap[i]);
 	builder_free(image.b);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/byte_order.h"
+#include "format/bitmap_directory.h"
 #include "format/disk_layout.h"
 #include "format/l1_entry.h"
 #include "format/l2_entry.h"
@@ -212,6 +213,34 @@ static void blocks_that_broken_entries_lead_to_are_not_written_over(void **state
 		assert_true(repaired->report.changed);
 		assert_int_equal(repaired->report.after.corruptions, 0);
 		assert_memory_equal(repaired->bytes + block, lab.bytes + block, 65536);
+		lab_clear(&lab);
+	}
+}
+
+/* Nobody knows what is in use: not the counts that are wrong, nor all of them, are made anew. */
+static void beside_a_broken_bitmap_table_entry_nothing_is_changed(void **state)
+{
+	static const uint64_t wrong[] = {2, QC_BITMAP_TABLE_RESERVED, QC_BITMAP_TABLE_ALL_ONES};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct lab lab = {.b = builder_new(NULL), .repaired.bytes = test_malloc(1)};
+		const struct repaired *repaired;
+		uint64_t at;
+
+		builder_bitmap(lab.b, "kept", 16, 0);
+		builder_finish(lab.b, &lab.bytes, &lab.length);
+		at = builder_bitmap_entry_at(lab.b);
+		builder_poke_refcount(lab.b, builder_peek64(lab.b, at) >> 16, 0);
+		if (i % 2 != 0)
+			builder_poke64(lab.b, builder_header_field(refcount_table_offset),
+				       UINT64_C(1) << 32);
+		repaired = lab_repair(&lab, &repair_all);
+		assert_true(repaired->report.changed);
+		builder_poke64(lab.b, at, builder_peek64(lab.b, at) | wrong[i / 2]);
+		repaired = lab_repair(&lab, &repair_all);
+		assert_false(repaired->report.found.completed);
+		assert_true(repaired->same && !repaired->report.changed);
 		lab_clear(&lab);
 	}
 }
@@ -456,6 +485,7 @@ int main(void)
 		cmocka_unit_test(clusters_that_broken_entries_lead_to_are_not_written_over),
 		cmocka_unit_test(blocks_that_broken_entries_lead_to_are_not_written_over),
 		cmocka_unit_test(a_file_that_was_cut_short_is_told_of_and_left_as_it_is),
+		cmocka_unit_test(beside_a_broken_bitmap_table_entry_nothing_is_changed),
 		cmocka_unit_test(a_sound_image_stays_as_it_is),
 		cmocka_unit_test(an_unaligned_cluster_without_data_is_given_up),
 		cmocka_unit_test(a_repair_of_leaks_leaves_it_as_it_is),

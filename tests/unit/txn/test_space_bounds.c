@@ -123,6 +123,42 @@ static void nothing_is_written_where_an_entry_leads_far_beyond_the_file(void **s
 	builder_free(b);
 }
 
+/* --- what only a broken entry leads to --- */
+
+/* Lower than all that is free, and without a count; readers that pass over the reserved bits find it. */
+static void what_broken_bitmap_table_entries_lead_to_is_not_given_out(void **state)
+{
+	static const uint64_t wrong[] = {2, 0x1fe, UINT64_C(0xff) << 56, QC_BITMAP_TABLE_RESERVED,
+					 QC_BITMAP_TABLE_ALL_ONES};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct builder *b = small_clusters(4, 64 << 10);
+		struct qc_file *file;
+		struct qc_err err;
+		uint8_t *bytes;
+		uint64_t at, part;
+		size_t length;
+
+		builder_data(b, 0, filled(1));
+		builder_bitmap(b, "kept", 9, 0);
+		builder_finish(b, &bytes, &length);
+		at = builder_bitmap_entry_at(b);
+		part = builder_peek64(b, at);
+		builder_poke64(b, at, part | wrong[i]);
+		builder_poke_refcount(b, part / CLUSTER, 0);
+		for (uint64_t cluster = 0; cluster < part / CLUSTER; cluster++)
+			assert_int_not_equal(builder_refcount(b, cluster), 0);
+		file = copy_of(bytes, length);
+		if (write_clusters(file, 20, &err) < 0)
+			fail_msg("%s", err.text);
+		assert_memory_equal(qc_file_mem_bytes(file) + part, bytes + part, CLUSTER);
+		assert_guest(file, 8 * CLUSTER, filled(7), 20 * CLUSTER);
+		qc_file_close(file);
+		builder_free(b);
+	}
+}
+
 /* --- tables that the end of the file cuts --- */
 
 struct met {
@@ -319,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_header_is_never_free_whatever_its_count_says),
 		cmocka_unit_test(nothing_is_written_where_an_entry_leads_far_beyond_the_file),
+		cmocka_unit_test(what_broken_bitmap_table_entries_lead_to_is_not_given_out),
 		cmocka_unit_test(a_word_that_the_end_of_the_file_cuts_is_read_as_readers_do),
 		cmocka_unit_test(l1_tables_in_each_others_place_are_walked_in_time),
 		cmocka_unit_test(l1_tables_that_are_holes_are_walked_in_time),

@@ -19,6 +19,9 @@
 
 /* A longer journal leaves out freed runs; their clusters are free all the same. */
 #define QC_JOURNAL_BYTES_MAX (UINT64_C(1) << 28)
+#define QC_JOURNAL_RECORDS_MAX                                                                     \
+	((QC_JOURNAL_BYTES_MAX - sizeof(struct qc_disk_journal_head))                              \
+	 / sizeof(struct qc_disk_journal_record))
 
 struct qc_journal {
 	struct qc_journal_head head;

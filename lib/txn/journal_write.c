@@ -14,7 +14,6 @@
 #define BUFFER_RECORDS ((size_t)1024)
 #define HEAD_BYTES sizeof(struct qc_disk_journal_head)
 #define RECORD_BYTES sizeof(struct qc_disk_journal_record)
-#define RECORDS_MAX ((QC_JOURNAL_BYTES_MAX - HEAD_BYTES) / RECORD_BYTES)
 
 /* The records are produced twice: once to count them, once to write them. */
 
@@ -108,7 +107,7 @@ static int emit_redo_space(struct writer *w, struct qc_err *err)
 		for (run = 1; i + run < redo->changed; run++)
 			if (list[i + run]->new_host.byte != first + run * redo->block_bytes)
 				break;
-		if (w->records < RECORDS_MAX)
+		if (w->records < w->txn->journal_records_max)
 			status = emit(w,
 				      &(struct qc_journal_record){
 					      .kind = QC_JOURNAL_FREED,
@@ -173,7 +172,7 @@ static int emit_freed_run(struct writer *w, uint64_t first, uint64_t end, struct
 	const struct qc_bitset *tables = &w->txn->space.tables;
 	int status = 0;
 
-	while (status == 0 && first < end && w->records < RECORDS_MAX) {
+	while (status == 0 && first < end && w->records < w->txn->journal_records_max) {
 		uint64_t run_end = first < tables->bits ? qc_min(qc_bitset_next(tables, first), end)
 							: end;
 
@@ -328,7 +327,7 @@ static int write_with(struct writer *w, const uint8_t *after, uint64_t file_byte
 	if ((status = emit_all(w, err)) < 0)
 		return status;
 	/* Nobody believes a longer one, and what has to be redone cannot do without. */
-	if (w->records > RECORDS_MAX && qc_external_has_redo(txn))
+	if (w->records > txn->journal_records_max && qc_external_has_redo(txn))
 		return qc_fail(
 			err, QC_E_UNSUPPORTED,
 			"more changes of the data file than one transaction can finish after a "

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "txn/forest_impl.h"
+#include "txn/journal.h"
 
 /* Memory for shadow tables; beyond it they are spilled to their places in the file. */
 #define L2_BYTES_IN_MEMORY (UINT64_C(16) << 20)
@@ -46,6 +47,7 @@ int qc_txn_new(struct qc_image *image, const struct qc_layer *backing,
 	if (!image->extensions.has_bitmaps)
 		txn->header.autoclear &= ~QC_AUTOCLEAR_BITMAPS;
 	txn->file_bytes_before = image->file->bytes;
+	txn->journal_records_max = QC_JOURNAL_RECORDS_MAX;
 	txn->l2 = (struct qc_stage){
 		.file = image->file,
 		.block_bytes = (size_t)image->geometry.cluster_bytes,

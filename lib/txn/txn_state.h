@@ -30,6 +30,7 @@ struct qc_txn {
 	bool new_snapshot;	 /* the last one in the list gets a copy of the L1 table */
 	bool snapshots_changed;	 /* the snapshot table is to be written anew */
 	uint64_t file_bytes_before;
+	uint64_t journal_records_max; /* QC_JOURNAL_RECORDS_MAX, but for tests */
 
 	struct qc_space space;
 	bool space_known; /* found when the first cluster is needed */

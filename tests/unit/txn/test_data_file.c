@@ -6,6 +6,7 @@
 #include "unit/txn/data_file_lab.h"
 
 #include "txn/recover.h"
+#include "txn/txn_state.h"
 
 /* --- judging a state --- */
 
@@ -174,6 +175,83 @@ static void an_aborted_transaction_leaves_both_files_as_they_were(void **state)
 	}
 }
 
+/* A commit with so short a journal; how often sector 0 was written. */
+static int commit_with(struct lab *lab, uint64_t records_max, bool redo, unsigned int *ret_flips)
+{
+	int status;
+
+	assert_int_equal(begin(lab), 0);
+	lab->txn->journal_records_max = records_max;
+	status = redo ? edit(lab) : put(lab, 8 * lab->cluster + 1, 5, 0xa6);
+	assert_int_equal(status, 0);
+	status = end(lab, 0);
+	*ret_flips = guard_flips(lab->file[IMAGE]);
+	return status;
+}
+
+static uint64_t records_written(const struct lab *lab)
+{
+	struct qc_journal_head head;
+	struct qc_err err;
+
+	for (size_t i = 0; i < lab->log.count; i++) {
+		const struct op *op = &lab->log.ops[i];
+
+		if (op->file == IMAGE && op->kind == OP_WRITE
+		    && op->length == sizeof(struct qc_disk_journal_head)
+		    && qc_journal_head_decode((const void *)op->bytes, &head, &err) == 0)
+			return head.records;
+	}
+	return 0;
+}
+
+/* Nothing is committed yet then. As soon as those have room that are needed, there are no others. */
+static void redo_that_no_journal_can_name_is_refused(void **state)
+{
+	unsigned int flips;
+	struct lab lab;
+
+	(void)state;
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		uint64_t all, most;
+		int status = -1;
+
+		set_up(&lab, &modes[m]);
+		assert_int_equal(commit_with(&lab, QC_JOURNAL_RECORDS_MAX, true, &flips), 0);
+		all = records_written(&lab);
+		tear_down(&lab);
+		for (most = 0; status != 0; most++) {
+			set_up(&lab, &modes[m]);
+			status = commit_with(&lab, most, true, &flips);
+			assert_int_equal(flips, status == 0 ? 2 : 0);
+			if (status == 0) {
+				assert_true(is_new(&lab, lab.file[IMAGE], lab.file[DATA]));
+				assert_int_equal(records_written(&lab), most);
+			} else {
+				assert_int_equal(status, -QC_E_UNSUPPORTED);
+				assert_non_null(strstr(lab.err.text, "make them in parts"));
+				assert_as_before(&lab);
+			}
+			tear_down(&lab);
+		}
+		assert_true(most > 5 && most <= all);
+	}
+}
+
+/* Such a commit is old or new, whatever becomes of its journal. */
+static void without_redo_a_journal_may_be_too_long(void **state)
+{
+	unsigned int flips;
+	struct lab lab;
+
+	(void)state;
+	set_up(&lab, &modes[0]);
+	assert_int_equal(commit_with(&lab, 0, false, &flips), 0);
+	assert_int_equal(flips, 1);
+	assert_sound(lab.file[IMAGE]);
+	tear_down(&lab);
+}
+
 static void whatever_change_fails_leaves_the_old_image_or_one_to_recover(void **state)
 {
 	struct lab lab;
@@ -327,6 +405,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_crash_leaves_the_old_image_or_the_new_one),
 		cmocka_unit_test(an_aborted_transaction_leaves_both_files_as_they_were),
+		cmocka_unit_test(redo_that_no_journal_can_name_is_refused),
+		cmocka_unit_test(without_redo_a_journal_may_be_too_long),
 		cmocka_unit_test(whatever_change_fails_leaves_the_old_image_or_one_to_recover),
 		cmocka_unit_test(damaged_redo_content_is_refused_before_anything_changes),
 		cmocka_unit_test(nothing_is_redone_once_the_mark_is_gone),

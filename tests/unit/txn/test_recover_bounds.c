@@ -3,21 +3,16 @@
  * Whoever made the file can have made its journal too, digests included: to settle one takes no longer
  * than the file is worth. Measured in processor time, and for files that are sparse.
  */
+#include "unit/txn/forged_journal.h"
 #include "unit/txn/places.h"
 #include "unit/txn/seconds.h"
 
-#include <xxhash.h>
-
-#include "format/journal_record.h"
 #include "txn/recover.h"
 #include "txn/redo.h"
 
 #define CLUSTER (UINT64_C(1) << 16)
 #define FILE_BYTES (UINT64_C(1) << 40)
 #define RECORDS 4000u
-#define PADDING_AT 0x1f8u
-#define NAME "base"
-#define NAME_AT 0x1e0u
 
 /* A record for each number. */
 typedef void make_record(uint64_t number, struct qc_journal_record *ret);
@@ -27,18 +22,12 @@ static struct qc_file *image_with(struct builder *take_builder, uint64_t file_by
 				  const struct qc_journal_head *differ, make_record *make,
 				  uint64_t records)
 {
-	const size_t head_bytes = sizeof(struct qc_disk_journal_head);
-	size_t bytes = head_bytes + (size_t)records * sizeof(struct qc_disk_journal_record);
-	uint64_t at = file_bytes - QC_SECTOR_BYTES - qc_align_up(bytes, QC_SECTOR_BYTES);
+	struct qc_journal_record *list = test_calloc((size_t)records, sizeof(*list));
 	struct qc_journal_head head = *differ;
-	uint8_t *segment = calloc(1, bytes);
-	struct qc_disk_journal_trailer trailer;
 	struct qc_file *file;
-	struct qc_err err;
 	uint8_t *image;
 	size_t length;
 
-	assert_non_null(segment);
 	builder_data(take_builder, 0, filled(0x77));
 	builder_finish(take_builder, &image, &length);
 	file = far_file(image, length);
@@ -49,29 +38,12 @@ static struct qc_file *image_with(struct builder *take_builder, uint64_t file_by
 	head.cluster_bits = 16;
 	head.records = records;
 	head.file_bytes_before = length;
-	head.file_bytes_after = at;
-	qc_journal_head_encode(&head, (struct qc_disk_journal_head *)segment);
-	for (uint64_t i = 0; i < records; i++) {
-		struct qc_journal_record record = {0};
-
-		make(i, &record);
-		qc_journal_record_encode(&record,
-					 (struct qc_disk_journal_record *)(segment + head_bytes)
-						 + i);
-	}
-	qc_journal_trailer_encode(
-		&(struct qc_journal_trailer){
-			.segment_offset = at,
-			.segment_bytes = bytes,
-			.segment_digest = XXH64(segment, bytes, 0),
-		},
-		&trailer);
-	assert_int_equal(qc_file_write(file, at, segment, bytes, &err), 0);
-	assert_int_equal(qc_file_write(file, file_bytes - sizeof(trailer), &trailer,
-				       sizeof(trailer), &err),
-			 0);
+	head.file_bytes_after = journal_start(file_bytes, records);
+	for (uint64_t i = 0; i < records; i++)
+		make(i, &list[i]);
+	put_journal(file, file_bytes, &head, list);
 	builder_free(take_builder);
-	free(segment);
+	test_free(list);
 	return file;
 }
 
@@ -164,10 +136,7 @@ static void set_torn(struct qc_journal_head *ret)
 {
 	*ret = (struct qc_journal_head){0};
 	ret->before[PADDING_AT] = 1;
-	qc_store_be64(ret->after + offsetof(struct qc_disk_header, backing_file_offset), NAME_AT);
-	qc_store_be32(ret->after + offsetof(struct qc_disk_header, backing_file_size),
-		      strlen(NAME));
-	memcpy(ret->after + NAME_AT, NAME, strlen(NAME));
+	add_backing(ret->after, "base");
 }
 
 static void tables_of_holes_are_judged_in_time(void **state)

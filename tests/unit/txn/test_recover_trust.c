@@ -3,18 +3,14 @@
  * Whom recovery believes, and in which order it acts: a guest can write any bytes, digests included,
  * into the clusters it is given.
  */
+#include "unit/txn/forged_journal.h"
 #include "unit/txn/places.h"
 #include "unit/txn/watch.h"
 
-#include <xxhash.h>
-
-#include "format/journal_record.h"
 #include "txn/recover.h"
 
 #define CLUSTER ((size_t)1 << 16)
 #define NAME "/etc/passwd"
-#define NAME_AT 0x1e0u
-#define PADDING_AT 0x1f8u
 
 /* --- an image whose last cluster is the guest's, and journals in it or behind it --- */
 
@@ -51,42 +47,6 @@ static struct qc_journal_head head_of(struct qc_file *file)
 	memcpy(head.before, qc_file_mem_bytes(file), sizeof(head.before));
 	memcpy(head.after, qc_file_mem_bytes(file), sizeof(head.after));
 	return head;
-}
-
-static void add_backing(uint8_t *sector)
-{
-	qc_store_be64(sector + offsetof(struct qc_disk_header, backing_file_offset), NAME_AT);
-	qc_store_be32(sector + offsetof(struct qc_disk_header, backing_file_size), strlen(NAME));
-	memcpy(sector + NAME_AT, NAME, strlen(NAME));
-}
-
-/* Puts a segment with every digest right at the end of the file. */
-static void put_journal(struct qc_file *file, struct qc_journal_head *head,
-			const struct qc_journal_record *freed)
-{
-	uint8_t segment[sizeof(struct qc_disk_journal_head)
-			+ sizeof(struct qc_disk_journal_record)];
-	size_t bytes = sizeof(struct qc_disk_journal_head);
-	struct qc_disk_journal_trailer trailer;
-	uint64_t end = file->bytes - sizeof(trailer), at;
-	struct qc_err err;
-
-	head->records = freed ? 1 : 0;
-	qc_journal_head_encode(head, (struct qc_disk_journal_head *)segment);
-	if (freed) {
-		qc_journal_record_encode(freed, (struct qc_disk_journal_record *)(segment + bytes));
-		bytes += sizeof(struct qc_disk_journal_record);
-	}
-	at = end - qc_align_up(bytes, QC_SECTOR_BYTES);
-	qc_journal_trailer_encode(
-		&(struct qc_journal_trailer){
-			.segment_offset = at,
-			.segment_bytes = bytes,
-			.segment_digest = XXH64(segment, bytes, 0),
-		},
-		&trailer);
-	assert_int_equal(qc_file_write(file, at, segment, bytes, &err), 0);
-	assert_int_equal(qc_file_write(file, end, &trailer, sizeof(trailer), &err), 0);
 }
 
 static enum qc_recover_state look(struct qc_file *file)
@@ -135,8 +95,8 @@ static void a_guest_cannot_give_the_image_a_backing_file(void **state)
 
 	(void)state;
 	head.before[PADDING_AT] ^= 1; /* so that sector 0 looks torn */
-	add_backing(head.after);
-	put_journal(file, &head, NULL);
+	add_backing(head.after, NAME);
+	put_journal(file, file->bytes, &head, NULL);
 	assert_not_believed(file);
 	qc_file_close(file);
 }
@@ -153,7 +113,8 @@ static void a_guest_cannot_have_live_clusters_freed(void **state)
 
 	(void)state;
 	head.before[PADDING_AT] ^= 1;
-	put_journal(file, &head, &freed);
+	head.records = 1;
+	put_journal(file, file->bytes, &head, &freed);
 	assert_not_believed(file);
 	qc_file_close(file);
 }
@@ -165,7 +126,7 @@ static void a_guest_cannot_have_its_own_cluster_cut_off(void **state)
 
 	(void)state;
 	head.after[PADDING_AT] ^= 1; /* never committed, it seems */
-	put_journal(file, &head, NULL);
+	put_journal(file, file->bytes, &head, NULL);
 	assert_not_believed(file);
 	qc_file_close(file);
 }
@@ -187,7 +148,8 @@ static void the_same_journals_in_free_clusters_are_journals(void **state)
 		freed.old_host = qc_host(l2_word(file, 0) & QC_L2_OFFSET_MASK);
 		head = head_of(file);
 		(committed ? head.before : head.after)[PADDING_AT] ^= 1;
-		put_journal(file, &head, &freed);
+		head.records = 1;
+		put_journal(file, file->bytes, &head, &freed);
 		assert_int_equal(look(file),
 				 committed ? QC_RECOVER_COMMITTED : QC_RECOVER_NOT_COMMITTED);
 		assert_int_equal(settle(file, &err), 0);
@@ -214,8 +176,8 @@ static void a_guests_journal_in_a_freed_cluster_cannot_change_the_header(void **
 
 	(void)state;
 	head.before[PADDING_AT] ^= 1; /* behind all that the other side changes: torn once */
-	add_backing(head.after);
-	put_journal(file, &head, NULL);
+	add_backing(head.after, NAME);
+	put_journal(file, file->bytes, &head, NULL);
 	old = malloc(length);
 	assert_non_null(old);
 	memcpy(old, qc_file_mem_bytes(file), length);
@@ -279,7 +241,7 @@ static void a_journal_that_disagrees_in_what_never_changes_is_none(void **state)
 
 		head.before[PADDING_AT] ^= 1;
 		clobber[i](&head);
-		put_journal(file, &head, NULL);
+		put_journal(file, file->bytes, &head, NULL);
 		if (look(file) != QC_RECOVER_CLEAN)
 			fail_msg("variant %zu is believed", i);
 		assert_int_equal(settle(file, &err), 0);
@@ -305,7 +267,7 @@ static void the_journal_of_another_image_is_cut_off_and_no_more(void **state)
 		qc_store_be64(side + offsetof(struct qc_disk_header, l1_table_offset),
 			      (i + 7) * CLUSTER);
 	}
-	put_journal(file, &head, NULL);
+	put_journal(file, file->bytes, &head, NULL);
 	assert_int_equal(look(file), QC_RECOVER_STALE);
 	assert_int_equal(settle(file, &err), 0);
 	assert_int_equal(file->bytes, used);

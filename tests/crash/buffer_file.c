@@ -23,6 +23,8 @@ static int buffer_read(struct qc_file *file, uint64_t offset, void *to, size_t l
 		       struct qc_err *err)
 {
 	(void)err;
+	if (buffer(file)->sight)
+		sight_read(buffer(file)->sight, buffer(file)->number, offset, length);
 	memcpy(to, buffer(file)->bytes + offset, length);
 	return 0;
 }
@@ -30,6 +32,8 @@ static int buffer_read(struct qc_file *file, uint64_t offset, void *to, size_t l
 static int buffer_resize(struct qc_file *file, uint64_t bytes, struct qc_err *err)
 {
 	(void)err;
+	if (buffer(file)->sight)
+		sight_resize(buffer(file)->sight, buffer(file)->number, bytes);
 	reserve(buffer(file), bytes);
 	if (bytes > file->bytes)
 		memset(buffer(file)->bytes + file->bytes, 0, (size_t)(bytes - file->bytes));
@@ -42,6 +46,8 @@ static int buffer_write(struct qc_file *file, uint64_t offset, const void *from,
 {
 	if (offset + length > file->bytes)
 		buffer_resize(file, offset + length, err);
+	if (buffer(file)->sight)
+		sight_change(buffer(file)->sight, buffer(file)->number, offset, length);
 	memcpy(buffer(file)->bytes + offset, from, length);
 	return 0;
 }
@@ -49,6 +55,8 @@ static int buffer_write(struct qc_file *file, uint64_t offset, const void *from,
 static int buffer_punch(struct qc_file *file, uint64_t offset, uint64_t length, struct qc_err *err)
 {
 	(void)err;
+	if (buffer(file)->sight)
+		sight_change(buffer(file)->sight, buffer(file)->number, offset, length);
 	memset(buffer(file)->bytes + offset, 0, (size_t)length);
 	return 0;
 }

@@ -5,13 +5,16 @@
  */
 #pragma once
 
+#include "crash/sight.h"
 #include "io/file.h"
 
 struct buffer_file {
 	struct qc_file base;
 	uint8_t *bytes;
 	size_t room;
-	bool borrowed; /* bytes belong to somebody else; the file cannot be written */
+	bool borrowed;	     /* bytes belong to somebody else; the file cannot be written */
+	struct sight *sight; /* NULL: nobody asks what is read, as that file of the two */
+	unsigned int number;
 };
 
 void buffer_file_init(struct buffer_file *file); /* empty and writable */

@@ -9,6 +9,7 @@
 
 #include "crash/must.h"
 #include "io/file.h"
+#include "txn/undo.h"
 
 #define FLIP_BYTES 512u
 
@@ -20,6 +21,8 @@ static struct {
 	} files[CRASH_FILES];
 	unsigned int file_count;
 	struct crash_log *log;
+	struct sight *sight;
+	bool blind; /* what is read is put aside unseen */
 	struct call_fault fault;
 	struct call_report report;
 	bool flip_pending; /* sector 0 was written, and no sync has come yet */
@@ -50,6 +53,12 @@ void calls_watch(const char *path, const char *data_path, struct crash_log *log,
 	is_watching = true;
 }
 
+void calls_tell(struct sight *sight)
+{
+	must(is_watching);
+	watched.sight = sight;
+}
+
 void calls_done(struct call_report *ret)
 {
 	must(is_watching);
@@ -70,11 +79,6 @@ static unsigned int find_file(int fd)
 		if (st.st_dev == watched.files[i].device && st.st_ino == watched.files[i].inode)
 			return i;
 	return NOT_WATCHED;
-}
-
-static bool is_watched(int fd)
-{
-	return find_file(fd) != NOT_WATCHED;
 }
 
 /* --- faults --- */
@@ -113,9 +117,20 @@ static size_t half_of(size_t length)
 	return length - length / 2;
 }
 
+static void tell(unsigned int file, enum crash_kind kind, off_t offset, uint64_t length)
+{
+	if (!watched.sight)
+		return;
+	if (kind == CRASH_RESIZE)
+		sight_resize(watched.sight, file, length);
+	else if (kind != CRASH_SYNC)
+		sight_change(watched.sight, file, (uint64_t)offset, length);
+}
+
 static void write_down(unsigned int file, enum crash_kind kind, off_t offset, uint64_t length,
 		       const uint8_t *bytes)
 {
+	tell(file, kind, offset, length);
 	if (!watched.log)
 		return;
 	is_watching = false;
@@ -125,6 +140,9 @@ static void write_down(unsigned int file, enum crash_kind kind, off_t offset, ui
 
 /* --- calls on files --- */
 
+extern int __real_qc_undo_save(struct qc_undo *undo, struct qc_file *file,
+			       uint64_t file_bytes_before, uint64_t offset, uint64_t bytes,
+			       struct qc_err *err);
 extern ssize_t __real_pread64(int fd, void *to, size_t length, off_t offset);
 extern ssize_t __real_pwrite64(int fd, const void *from, size_t length, off_t offset);
 extern int __real_ftruncate64(int fd, off_t length);
@@ -138,6 +156,8 @@ extern void *__real_reallocarray(void *old, size_t count, size_t bytes);
 extern char *__real_strdup(const char *text);
 extern char *__real_strndup(const char *text, size_t length);
 
+int __wrap_qc_undo_save(struct qc_undo *undo, struct qc_file *file, uint64_t file_bytes_before,
+			uint64_t offset, uint64_t bytes, struct qc_err *err);
 ssize_t __wrap_pread64(int fd, void *to, size_t length, off_t offset);
 ssize_t __wrap_pwrite64(int fd, const void *from, size_t length, off_t offset);
 int __wrap_ftruncate64(int fd, off_t length);
@@ -151,13 +171,39 @@ void *__wrap_reallocarray(void *old, size_t count, size_t bytes);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t length);
 
+static ssize_t read_blindly(void *to, size_t length)
+{
+	memset(to, 0x5c, length);
+	return (ssize_t)length;
+}
+
 ssize_t __wrap_pread64(int fd, void *to, size_t length, off_t offset)
 {
-	enum fate fate = is_watched(fd) ? meet(CALL_READ) : GOES_WELL;
+	unsigned int file = find_file(fd);
+	enum fate fate = file != NOT_WATCHED ? meet(CALL_READ) : GOES_WELL;
 
 	if (fate == FAILS)
 		return -1;
+	if (file != NOT_WATCHED && watched.blind)
+		return read_blindly(to, length);
+	if (file != NOT_WATCHED && watched.sight)
+		sight_read(watched.sight, file, (uint64_t)offset, length);
 	return __real_pread64(fd, to, fate == GOES_HALF ? half_of(length) : length, offset);
+}
+
+/*
+ * An edit that succeeds never looks at what it saved in case it fails. So that this need not be
+ * believed, one whose sight counts gets something else to save.
+ */
+int __wrap_qc_undo_save(struct qc_undo *undo, struct qc_file *file, uint64_t file_bytes_before,
+			uint64_t offset, uint64_t bytes, struct qc_err *err)
+{
+	int status;
+
+	watched.blind = is_watching && watched.sight;
+	status = __real_qc_undo_save(undo, file, file_bytes_before, offset, bytes, err);
+	watched.blind = false;
+	return status;
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *from, size_t length, off_t offset)

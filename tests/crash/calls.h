@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "crash/log.h"
+#include "crash/sight.h"
 
 enum call {
 	CALL_READ = 1,
@@ -48,4 +49,6 @@ struct call_report {
  */
 void calls_watch(const char *path, const char *data_path, struct crash_log *log,
 		 const struct call_fault *fault);
+/* Until then `sight` (NULL: nothing) gets what is read of the files, and what is done to them. */
+void calls_tell(struct sight *sight);
 void calls_done(struct call_report *ret);

@@ -86,7 +86,7 @@ void campaign_open(struct campaign *c, const struct image_kind *image, const str
 	image_kind_build(image, &c->versions[0]);
 	c->version_count = 1;
 	image_bytes_copy(&done, c->versions[0].bytes, c->versions[0].size);
-	edit_bytes(edit, 100, &done, &c->log);
+	edit_bytes(edit, 100, &done, &c->log, NULL);
 	image_bytes_clear(&done);
 	find_versions(c);
 	must(c->version_count > 1 || edit->verb == VERB_RECOVER);
@@ -98,6 +98,7 @@ void campaign_open(struct campaign *c, const struct image_kind *image, const str
 void campaign_close(struct campaign *c)
 {
 	crash_log_clear(&c->log);
+	later_clear(&c->later);
 	for (size_t i = 0; i < c->version_count; i++)
 		image_bytes_clear(&c->versions[i]);
 }
@@ -163,10 +164,9 @@ static void classify(struct run_context *run, const struct state *s, const struc
 }
 
 /* Spreads the sample over all kinds of states, the same each time. */
-static bool is_sampled(const struct campaign *c, unsigned int depth)
+bool campaign_samples(const struct campaign *c, uint64_t every)
 {
 	uint64_t x = c->tally->states * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t every = c->sample << (depth > 0 ? 3 : 0);
 
 	return every && (x >> 32) % every == 0;
 }
@@ -174,15 +174,19 @@ static bool is_sampled(const struct campaign *c, unsigned int depth)
 bool campaign_judge(void *context, struct state *s, const struct crash_spec *spec)
 {
 	struct run_context *run = context;
-	struct tally *t = run->campaign->tally;
+	struct campaign *c = run->campaign;
+	struct tally *t = c->tally;
 	size_t v = state_version(s, spec->durable);
 
 	t->states++;
 	if (run->depth > 0)
 		t->nested++;
-	if (v == STATE_NONE)
+	if (v == STATE_NONE) {
 		classify(run, s, spec);
-	else if (is_sampled(run->campaign, run->depth))
+		return true;
+	}
+	campaign_later(run, s, spec, v);
+	if (campaign_samples(c, c->sample << (run->depth > 0 ? 3 : 0)))
 		campaign_look(run, s, spec, v);
 	return true;
 }

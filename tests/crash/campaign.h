@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * One edit of one image under every crash. Each state is judged by the fast judge; of a sample the
- * slow one reads everything and checks the image, and both must agree; the sample is recovered,
- * which must change nothing that can be seen and leave no journal, and crashes during that recovery
- * are tried in turn.
+ * One edit of one image under every crash. Each state is judged by the fast judge, and met by what
+ * comes later: another edit, a guest of QEMU's, qemu-img check. Of a sample the slow judge reads
+ * everything and checks the image, and both must agree; the sample is recovered, which must change
+ * nothing that can be seen and leave no journal, and crashes during that recovery are tried in turn.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crash/buffer_file.h"
 #include "crash/enumerate.h"
+#include "crash/later.h"
 #include "crash/scenario.h"
 
 struct tally {
@@ -18,12 +20,11 @@ struct tally {
 	uint64_t nested; /* of these: crashes during or after the recovery from a crash */
 	uint64_t full;	 /* read and checked as a whole */
 	uint64_t recovered;
-	uint64_t resumed; /* written to after the crash, ours and qemu-io's */
-	uint64_t again;	  /* the same was done again */
+	uint64_t met[LATERS];	/* by what comes later, or by the same that cannot tell */
+	uint64_t tried[LATERS]; /* how often it did come */
 	uint64_t faults;
 	uint64_t torn_headers, torn_doubtful, false_journals;
-	uint64_t referee;		      /* by qemu-img check */
-	uint64_t compared;		      /* of these, by qemu-img compare as well */
+	uint64_t compared;		      /* by qemu-img compare */
 	uint64_t torn, leaked, corrupt, lost; /* what must stay 0 */
 	uint64_t disagreed;		      /* between fast judge, slow judge and recovery */
 };
@@ -43,12 +44,13 @@ struct campaign {
 	struct tally *tally;
 	const char *save_folder; /* where failing states go; NULL: nowhere */
 	const char *name;	 /* "image/edit", for messages and file names */
-	uint64_t sample;	 /* one state of so many is looked at closely */
-	uint64_t referee_sample; /* and one of so many of those by a guest of QEMU's */
+	uint64_t sample;	 /* one state of so many is looked at closely, and fewer later on */
+	uint64_t compare_sample; /* and one of so many of those compared by QEMU */
 	uint64_t random_states;
 	bool quick; /* fewer tears and nested crashes */
 	bool large; /* the image is: copies of it are what takes the time, so fewer are made */
 	unsigned int saved;
+	struct later_memory later;
 };
 
 void campaign_open(struct campaign *c, const struct image_kind *image,
@@ -76,9 +78,6 @@ struct run_context {
 	const struct image_bytes *base; /* where the log starts */
 	const struct crash_log *log;
 	unsigned int depth; /* crashes before this one */
-	/* What the next edit makes of each version; found when first needed. */
-	struct content resumed[VERSIONS_MAX];
-	bool resumed_known[VERSIONS_MAX];
 };
 
 /* Enumerates the log from stretch `from` on; the versions are in the state already. */
@@ -87,9 +86,22 @@ void campaign_enumerate(struct run_context *run, struct state *state, size_t fro
 /* The crash_run callback: judges the state fast, and a sample of states closely. */
 bool campaign_judge(void *context, struct state *s, const struct crash_spec *spec);
 
-/* Reads, checks, recovers and resumes a state that the fast judge took for version v. */
+/* Reads, checks and recovers a state that the fast judge took for version v. */
 void campaign_look(struct run_context *run, struct state *s, const struct crash_spec *spec,
 		   size_t v);
+
+/*
+ * What comes later meets the state, which is version v: it is done, or was done to one that it
+ * cannot tell from this one. `qemu-img check` looks at one in c->sample anyway.
+ */
+void campaign_later(struct run_context *run, struct state *s, const struct crash_spec *spec,
+		    size_t v);
+
+/* Likewise an image that was recovered and is no such state. False: it objects. */
+bool campaign_check(struct campaign *c, struct buffer_file *file);
+
+/* Whether the state that is being judged is one of the sample that has one of `every` states. */
+bool campaign_samples(const struct campaign *c, uint64_t every);
 
 /*
  * Allows the state all versions that exist once the first `issued` operations of the edit were

@@ -206,6 +206,7 @@ void control_run(unsigned int *passed, unsigned int *failed)
 	static const size_t images[] = {0, 1, 9};
 
 	control_programs(passed, failed);
+	control_sight(passed, failed);
 	if (late_punch_is_tried())
 		++*passed;
 	else

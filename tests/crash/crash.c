@@ -2,6 +2,7 @@
 /* The crash enumerator: every edit of every image, at every moment, on all processors. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 #define WORKERS_MAX 16
 #define EDITS_MAX 64
 #define NAME_BYTES 96
+#define MEMORY_KEPT (32 << 20) /* bytes; the most that may be asked for */
 
 struct options {
 	bool full;
@@ -58,7 +60,7 @@ static struct campaign campaign_for(const struct options *o, const char *name, s
 		.save_folder = o->save_folder,
 		.name = name,
 		.sample = 100,
-		.referee_sample = o->full ? 50 : 60,
+		.compare_sample = o->full ? 50 : 60,
 		.random_states = o->full ? 2000 : 400,
 		.quick = !o->full,
 	};
@@ -314,6 +316,9 @@ int main(int argc, char **argv)
 	struct options o = {0};
 	int key;
 
+	/* Whole images come and go all the time: the memory stays. */
+	(void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+	(void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
 	while ((key = getopt_long(argc, argv, "fo:s:", longs, NULL)) != -1) {
 		if (key == 'f')
 			o.full = true;

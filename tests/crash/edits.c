@@ -284,12 +284,13 @@ int edit_file(const struct edit_kind *edit, uint32_t seed, const char *path, str
 }
 
 void edit_bytes(const struct edit_kind *edit, uint32_t seed, struct image_bytes *image,
-		struct crash_log *log)
+		struct crash_log *log, struct sight *sight)
 {
 	const char *path = folder_path("image");
 	struct crash_log own = {0}, *to = log ? log : &own;
 	const struct promises promises = {.image = image,
 					  .log = to,
+					  .sight = sight,
 					  .first = to->count,
 					  .damaged = edit_repairs(edit)};
 	struct call_report report;
@@ -299,6 +300,7 @@ void edit_bytes(const struct edit_kind *edit, uint32_t seed, struct image_bytes 
 
 	folder_put("image", image->bytes, image->size);
 	calls_watch(path, NULL, to, NULL);
+	calls_tell(sight);
 	status = edit_file(edit, seed, path, &err);
 	calls_done(&report);
 	broken = promises_kept(&promises);

@@ -185,7 +185,7 @@ static const char *go_on(struct trial *t)
 	struct buffer_file file;
 	struct content now;
 
-	edit_bytes(again ? c->edit : &edit_after_crash, 100, &t->after, NULL);
+	edit_bytes(again ? c->edit : &edit_after_crash, 100, &t->after, NULL, NULL);
 	buffer_file_init(&file);
 	buffer_file_show(&file, t->after.bytes, t->after.size);
 	content_of(&file.base, &now);

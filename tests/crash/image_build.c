@@ -220,7 +220,7 @@ static void interrupt(const struct image_kind *kind, struct image_bytes *image)
 	size_t flip;
 
 	image_bytes_copy(&done, image->bytes, image->size);
-	edit_bytes(&edit, 50, &done, &log);
+	edit_bytes(&edit, 50, &done, &log, NULL);
 	image_bytes_clear(&done);
 	flip = crash_log_flip(&log, 0);
 	must(flip < log.count);

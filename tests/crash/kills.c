@@ -37,7 +37,7 @@ static void go_on(struct campaign *c, const struct content *content, bool edit,
 	const char *why;
 
 	if (edit) {
-		edit_bytes(campaign_next_edit(c, content), 800, image, log);
+		edit_bytes(campaign_next_edit(c, content), 800, image, log, NULL);
 		return;
 	}
 	buffer_file_init(&file);

@@ -43,19 +43,33 @@ static void make_room(struct known *k)
 	*k = larger;
 }
 
+/* Zero is what an empty place holds. */
+static uint64_t as_kept(uint64_t digest)
+{
+	return digest | 1;
+}
+
+bool known_has(const struct known *k, uint64_t digest)
+{
+	return k->room > 0 && k->digests[find(k, as_kept(digest))] != 0;
+}
+
+bool known_put(struct known *k, uint64_t digest)
+{
+	size_t at;
+
+	make_room(k);
+	at = find(k, as_kept(digest));
+	if (k->digests[at] != 0)
+		return true;
+	k->digests[at] = as_kept(digest);
+	k->count++;
+	return false;
+}
+
 bool known_add(struct known *k, const struct state *s, uint64_t allowed)
 {
 	uint64_t digest = digest_of(s, allowed);
-	size_t at;
 
-	if (s->beside)
-		digest = digest_of(s->beside, digest);
-	digest |= 1;
-	make_room(k);
-	at = find(k, digest);
-	if (k->digests[at] == digest)
-		return true;
-	k->digests[at] = digest;
-	k->count++;
-	return false;
+	return known_put(k, s->beside ? digest_of(s->beside, digest) : digest);
 }

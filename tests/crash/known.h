@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* States that were judged already, by digest: many ways to crash leave the same bytes. */
+/* What was met already, by digest: many ways to crash leave the same bytes. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +14,9 @@ struct known {
 };
 
 void known_clear(struct known *k);
+bool known_has(const struct known *k, uint64_t digest);
+/* Adds it; whether it was there before. */
+bool known_put(struct known *k, uint64_t digest);
 
 /*
  * Whether the state, the data file beside it included, was added before with the same verdicts allowed;

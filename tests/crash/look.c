@@ -85,104 +85,16 @@ static void look_recover(struct run_context *run, struct state *s, const struct 
 	buffer_file_clear(&file);
 }
 
-/* What an edit makes of an image. */
-static void resume(const struct edit_kind *edit, uint32_t seed, const uint8_t *bytes, uint64_t size,
-		   struct content *ret)
-{
-	struct image_bytes image = {0};
-	struct buffer_file file;
-
-	image_bytes_copy(&image, bytes, size);
-	edit_bytes(edit, seed, &image, NULL);
-	buffer_file_init(&file);
-	buffer_file_show(&file, image.bytes, image.size);
-	content_of(&file.base, ret);
-	image_bytes_clear(&image);
-}
-
-static void look_resume(struct run_context *run, struct state *s, const struct crash_spec *spec,
-			size_t v)
-{
-	const struct version *version = &s->versions[v];
-	const struct edit_kind *edit = campaign_next_edit(run->campaign, &version->content);
-	struct content content;
-
-	if (!run->resumed_known[v]) {
-		resume(edit, 900, version->bytes, version->size, &run->resumed[v]);
-		must(content_is_sound(&run->resumed[v]));
-		must(!content_is_same(&run->resumed[v], &version->content));
-		run->resumed_known[v] = true;
-	}
-	run->campaign->tally->resumed++;
-	resume(edit, 900, s->bytes, s->size, &content);
-	if (!content_is_same(&content, &run->resumed[v]))
-		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
-			      "the next transaction meets something else");
-}
-
-/* What was cut short is done again, and ends like what was not. */
-static void look_again(struct run_context *run, struct state *s, const struct crash_spec *spec)
-{
-	const struct version *last = &s->versions[run->campaign->version_count - 1];
-	struct content content;
-
-	run->campaign->tally->again++;
-	resume(run->campaign->edit, 100, s->bytes, s->size, &content);
-	if (!content_is_same(&content, &last->content))
-		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
-			      "done again, it ends in something else");
-}
-
-/* A guest goes on with what it finds; nobody recovers. */
-static void look_guest(struct run_context *run, struct state *s, const struct crash_spec *spec,
-		       size_t v)
-{
-	const struct version *version = &s->versions[v];
-	uint64_t cluster = UINT64_C(1) << run->campaign->image->cluster_bits;
-	struct image_bytes after, like;
-	struct content content, expected;
-	struct buffer_file file;
-
-	image_bytes_copy(&after, s->bytes, s->size);
-	image_bytes_copy(&like, version->bytes, version->size);
-	must(referee_writes(&like, cluster / 2, cluster));
-	buffer_file_init(&file);
-	buffer_file_show(&file, like.bytes, like.size);
-	content_of(&file.base, &expected);
-	if (referee_writes(&after, cluster / 2, cluster)) {
-		buffer_file_show(&file, after.bytes, after.size);
-		content_of(&file.base, &content);
-	} else {
-		content = (struct content){0};
-	}
-	run->campaign->tally->resumed++;
-	if (!content_is_sound(&content) || content.rest != expected.rest
-	    || content.active != expected.active)
-		campaign_fail(run, s, spec, &run->campaign->tally->disagreed,
-			      "a guest that goes on meets something else");
-	image_bytes_clear(&after);
-	image_bytes_clear(&like);
-}
-
-/* `qemu-img check` sees every state looked at that a first crash left; few of the rest, and compare few. */
-static void look_referee(struct run_context *run, struct state *s, const struct crash_spec *spec,
+/* What `qemu-img compare` sees is the version. */
+static void look_compare(struct run_context *run, struct state *s, const struct crash_spec *spec,
 			 size_t v)
 {
 	const struct version *version = &s->versions[v];
 	struct tally *t = run->campaign->tally;
-	bool closely = t->full % run->campaign->referee_sample == 0;
 
-	if (run->depth > 0 && !closely)
-		return;
-	t->referee++;
-	if (!referee_checks(s->bytes, s->size))
-		campaign_fail(run, s, spec, &t->disagreed, "qemu-img check objects");
-	if (!closely)
-		return;
 	t->compared++;
-	if (!referee_compares(version->bytes, version->size))
+	if (!referee_compares(s->bytes, s->size, version->bytes, version->size))
 		campaign_fail(run, s, spec, &t->disagreed, "qemu-img compare objects");
-	look_guest(run, s, spec, v);
 }
 
 void campaign_look(struct run_context *run, struct state *s, const struct crash_spec *spec,
@@ -201,12 +113,9 @@ void campaign_look(struct run_context *run, struct state *s, const struct crash_
 		campaign_fail(run, s, spec, &c->tally->disagreed, "the judges disagree");
 		return;
 	}
-	if (run->depth == 0 || c->tally->full % 4 == 0)
-		look_resume(run, s, spec, v);
-	if (c->edit->again && run->depth == 0 && c->tally->full % 4 == 2)
-		look_again(run, s, spec);
 	if (!content_is_sound(&version->content))
 		return; /* neither recovery nor QEMU would touch it */
 	look_recover(run, s, spec, v);
-	look_referee(run, s, spec, v);
+	if (c->tally->full % c->compare_sample == 0)
+		look_compare(run, s, spec, v);
 }

@@ -109,7 +109,7 @@ static void open_campaign(struct pair_campaign *c)
 	pair_build(c->kind, &c->base);
 	image_bytes_copy(&done.image, c->base.image.bytes, c->base.image.size);
 	image_bytes_copy(&done.data, c->base.data.bytes, c->base.data.size);
-	pair_edit(c->edit, 100, &done, &c->log);
+	pair_edit(c->edit, 100, &done, &c->log, NULL);
 	pair_clear(&done);
 	find_versions(c);
 	expect_differences(c);
@@ -119,6 +119,8 @@ static void close_campaign(struct pair_campaign *c)
 {
 	for (size_t i = 0; i < c->version_count; i++)
 		pair_clear(&c->versions[i].pair);
+	later_clear(&c->later);
+	known_clear(&c->settled);
 	crash_log_clear(&c->log);
 	pair_clear(&c->base);
 }
@@ -159,81 +161,16 @@ static void classify(struct run *run, const struct content *content)
 		pair_fail(run->c, &t->torn, "neither old nor new");
 }
 
-/* An edit of the state, or of a version, which must end in the same. */
-static void look_resume(struct run *run, const struct state *s, const struct pair_version *v)
-{
-	struct pair_campaign *c = run->c;
-	bool again = c->edit->again && c->event % 2 == 0;
-	const struct edit_kind *edit = again ? c->edit : &edit_after_crash;
-	struct pair after = {0}, like = {0};
-	struct content content, expected;
-
-	pair_take(&after, s);
-	image_bytes_copy(&like.image, v->pair.image.bytes, v->pair.image.size);
-	image_bytes_copy(&like.data, v->pair.data.bytes, v->pair.data.size);
-	pair_edit(edit, 900, &after, NULL);
-	pair_edit(edit, 900, &like, NULL);
-	pair_content(&after.image, &after.data, &content);
-	pair_content(&like.image, &like.data, &expected);
-	*(again ? &c->tally->again : &c->tally->resumed) += 1;
-	if (!content_is_sound(&expected) || !content_is_same(&content, &expected))
-		pair_fail(c, &c->tally->disagreed, "the next transaction meets something else");
-	pair_clear(&after);
-	pair_clear(&like);
-}
-
-/* QEMU writes to the pair; false if it does not. */
-static bool guest_writes(const struct pair_campaign *c, struct pair *pair, struct content *ret)
-{
-	uint64_t cluster = UINT64_C(1) << c->kind->cluster_bits;
-	bool done;
-
-	folder_put("data", pair->data.bytes, pair->data.size);
-	done = referee_writes(&pair->image, cluster / 2, cluster);
-	folder_get("data", &pair->data);
-	pair_content(&pair->image, &pair->data, ret);
-	return done;
-}
-
-/* Nobody writes to what is to be redone; to anything else a guest may. */
-static void look_guest(struct run *run, const struct state *s, const struct pair_version *v,
-		       bool pending)
-{
-	struct pair_campaign *c = run->c;
-	struct content content, expected;
-	struct pair after = {0}, like = {0};
-
-	pair_take(&after, s);
-	image_bytes_copy(&like.image, v->pair.image.bytes, v->pair.image.size);
-	image_bytes_copy(&like.data, v->pair.data.bytes, v->pair.data.size);
-	c->tally->resumed++;
-	if (guest_writes(c, &after, &content) == pending)
-		pair_fail(c, &c->tally->disagreed, "a guest may write where it must not, or not");
-	if (!pending) {
-		must(guest_writes(c, &like, &expected));
-		if (!content_is_sound(&content) || content.active != expected.active)
-			pair_fail(c, &c->tally->disagreed, "a guest meets something else");
-	}
-	pair_clear(&after);
-	pair_clear(&like);
-}
-
-/* `settled` is the state, recovered. */
-static void look_referee(struct run *run, const struct pair *settled, const struct pair_version *v,
-			 bool compared)
+/* `settled` is the state, recovered; what `qemu-img compare` sees is the version. */
+static void look_compare(struct run *run, const struct pair *settled, const struct pair_version *v)
 {
 	struct pair_campaign *c = run->c;
 	struct image_bytes disk;
 
 	folder_put("data", settled->data.bytes, settled->data.size);
-	c->tally->referee++;
-	if (!referee_checks(settled->image.bytes, settled->image.size))
-		pair_fail(c, &c->tally->disagreed, "qemu-img check objects");
-	if (!compared)
-		return;
 	pair_disk(&v->pair, &disk);
 	c->tally->compared++;
-	if (!referee_compares_with_disk(&disk))
+	if (!referee_compares_with_disk(&settled->image, &disk))
 		pair_fail(c, &c->tally->disagreed, "qemu-img compare objects");
 	image_bytes_clear(&disk);
 }
@@ -256,30 +193,19 @@ static void look_nested(struct run *outer, const struct state *s, const struct c
 	pair_clear(&base);
 }
 
-static bool is_sampled(const struct pair_campaign *c, uint64_t every)
-{
-	uint64_t x = c->tally->states * UINT64_C(0x9e3779b97f4a7c15);
-
-	return (x >> 32) % every == 0;
-}
-
 static void look_closely(struct run *run, const struct state *s, const struct crash_log *log,
 			 const struct pair_seen *seen, size_t v)
 {
 	const struct pair_campaign *c = run->c;
 	uint64_t rare = run->depth > 0 ? 8 : 1;
-	bool by_guest = is_sampled(c, 1500 * rare);
 	struct pair settled = {0};
 
 	pair_recovered(&settled);
-	if (by_guest || (run->depth == 0 && is_sampled(c, 100)))
-		look_referee(run, &settled, &run->versions[v], by_guest);
-	if (by_guest)
-		look_guest(run, s, &run->versions[v], seen->pending);
-	if (is_sampled(c, 100 * rare))
-		look_resume(run, s, &run->versions[v]);
+	pair_later(run->c, s, &run->versions[v], seen->pending ? &settled : NULL, run->depth == 0);
+	if (pair_samples(c, 1500 * rare))
+		look_compare(run, &settled, &run->versions[v]);
 	if (run->depth < 2 && log->count > 0
-	    && is_sampled(c, (seen->pending ? 12 : 100) * rare * (c->quick ? 8 : 1)))
+	    && pair_samples(c, (seen->pending ? 12 : 100) * rare * (c->quick ? 8 : 1)))
 		look_nested(run, s, log, v);
 	pair_clear(&settled);
 }
@@ -422,7 +348,7 @@ static void try_kill(struct pair_campaign *c, size_t at, bool edit)
 	pair_take(&after, &s);
 	pair_state_clear(&s, &data);
 	if (edit)
-		pair_edit(&edit_after_crash, 800, &after, &tail);
+		pair_edit(&edit_after_crash, 800, &after, &tail, NULL);
 	else
 		pair_see_bytes(&now, &tail, &seen);
 	crash_log_append(&log, &c->log, 0, at);
@@ -435,7 +361,7 @@ static void try_kill(struct pair_campaign *c, size_t at, bool edit)
 		for (size_t i = 0; i < run.version_count; i++)
 			run.versions[i].gone_at = (size_t)qc_min(run.versions[i].gone_at, gone_at);
 		*v = (struct pair_version){.pair = after, .gone_at = SIZE_MAX};
-		pair_content(&after.image, &after.data, &v->content);
+		pair_content(&after.image, &after.data, NULL, &v->content);
 		must(content_is_sound(&v->content) && ++run.version_count <= VERSIONS_MAX);
 	}
 	enumerate(&run, &c->base, at);

@@ -40,7 +40,7 @@ void pair_get(struct pair *ret);
 
 /* Like edit_bytes(). */
 void pair_edit(const struct edit_kind *edit, uint32_t seed, struct pair *pair,
-	       struct crash_log *log);
+	       struct crash_log *log, struct sight *sight);
 
 /* --- the judge --- */
 
@@ -59,9 +59,12 @@ void pair_see_bytes(const struct pair *pair, struct crash_log *log, struct pair_
 /* What pair_see() made of the last one. */
 void pair_recovered(struct pair *ret);
 
-/* The image as a program sees it that knows nothing of journals; `data` may be another's. */
+/*
+ * The image as a program sees it that knows nothing of journals; `data` may be another's. What is
+ * read is told to `sight` (NULL: nobody).
+ */
 void pair_content(const struct image_bytes *image, const struct image_bytes *data,
-		  struct content *ret);
+		  struct sight *sight, struct content *ret);
 
 /* The whole disk. */
 void pair_disk(const struct pair *pair, struct image_bytes *ret);
@@ -85,8 +88,10 @@ struct pair_campaign {
 	struct crash_log log;
 	struct pair_version versions[VERSIONS_MAX];
 	size_t version_count;
-	uint64_t event;	 /* number of the state or fault that is being tried */
-	uint64_t wanted; /* the one to be shown; 0: none */
+	struct later_memory later;
+	struct known settled; /* recovered images that qemu-img check has seen */
+	uint64_t event;	      /* number of the state or fault that is being tried */
+	uint64_t wanted;      /* the one to be shown; 0: none */
 	unsigned int failures;
 	bool quick;
 };
@@ -100,6 +105,19 @@ void pair_kills(struct pair_campaign *c);
 void pair_torn_headers(struct pair_campaign *c);
 void pair_false_journals(struct pair_campaign *c);
 void pair_faults(struct pair_campaign *c);
+
+/*
+ * What comes later meets the state, which is that version, or which becomes `settled` once it is
+ * recovered (NULL: nothing is to be redone); what was cut short, too, if that is to be done `again`.
+ */
+void pair_later(struct pair_campaign *c, const struct state *s, const struct pair_version *v,
+		const struct pair *settled, bool again);
+
+/* `qemu-img check` looks at one in a hundred of those that were recovered and are no such state. */
+void pair_check(struct pair_campaign *c, const struct pair *pair);
+
+/* Whether the state that is being judged is one of the sample that has one of `every` states. */
+bool pair_samples(const struct pair_campaign *c, uint64_t every);
 
 /* The two as a state that can be changed, `s` being the image; room is for that log. */
 void pair_state_init(struct state *s, struct state *data, const struct pair *from,

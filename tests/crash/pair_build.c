@@ -78,12 +78,13 @@ void pair_get(struct pair *ret)
 }
 
 void pair_edit(const struct edit_kind *edit, uint32_t seed, struct pair *pair,
-	       struct crash_log *log)
+	       struct crash_log *log, struct sight *sight)
 {
 	struct crash_log own = {0}, *to = log ? log : &own;
 	const struct promises promises = {.image = &pair->image,
 					  .data = &pair->data,
 					  .log = to,
+					  .sight = sight,
 					  .first = to->count};
 	struct call_report report;
 	const char *broken;
@@ -92,6 +93,7 @@ void pair_edit(const struct edit_kind *edit, uint32_t seed, struct pair *pair,
 
 	pair_put(pair);
 	calls_watch(folder_path("image"), folder_path("data"), to, NULL);
+	calls_tell(sight);
 	status = edit_file(edit, seed, folder_path("image"), &err);
 	calls_done(&report);
 	broken = promises_kept(&promises);
@@ -162,7 +164,7 @@ static void break_off(struct pair *pair)
 
 	image_bytes_copy(&done.image, pair->image.bytes, pair->image.size);
 	image_bytes_copy(&done.data, pair->data.bytes, pair->data.size);
-	pair_edit(&edit, 50, &done, &log);
+	pair_edit(&edit, 50, &done, &log, NULL);
 	pair_clear(&done);
 	end = crash_log_flip(&log, 0) + 1;
 	must(end < log.count);

@@ -82,12 +82,13 @@ static void try_it(const struct trial *t)
 	qc_file_close(guards[1]);
 	broken = promises_close(guards[0]);
 	after = (struct pair){{image.bytes, image.base.bytes}, {data.bytes, data.base.bytes}};
-	pair_content(&after.image, &after.data, &content);
+	pair_content(&after.image, &after.data, NULL, &content);
 	if (broken)
 		pair_fail(t->c, &t->c->tally->torn, broken);
 	else if (!is_untouched(t, &after, &content)
 		 && (!t->settled || !content_is_same(&content, t->settled)))
 		pair_fail(t->c, &t->c->tally->torn, t->what);
+	pair_check(t->c, &after);
 	buffer_file_clear(&image);
 	buffer_file_clear(&data);
 }
@@ -150,7 +151,7 @@ static void damage(struct pair_campaign *c, const struct pair *base, const struc
 	struct qc_journal journal = journal_of(&base->image, &file);
 	struct qc_err err;
 
-	pair_content(&base->image, &base->data, &t.as_is);
+	pair_content(&base->image, &base->data, NULL, &t.as_is);
 	flip_bits(&t, journal.offset, base->image.size, c->quick ? 37 : 5);
 	cut(&t, journal.offset);
 	must(qc_journal_each(&file.base, &journal, damage_copy, &t, &err) == 0);
@@ -238,7 +239,7 @@ static void try_planted(struct pair_campaign *c, const struct pair *from, struct
 		to.data.bytes[i] ^= 0xff;
 	plant(from, &to);
 	t.now = to;
-	pair_content(&to.image, &to.data, &t.as_is);
+	pair_content(&to.image, &to.data, NULL, &t.as_is);
 	try_it(&t);
 	pair_clear(&t.now);
 }
@@ -267,7 +268,7 @@ static bool break_off(const struct edit_kind *edit, uint32_t seed, struct pair *
 	size_t at;
 	bool found;
 
-	pair_edit(edit, seed, &done, &log);
+	pair_edit(edit, seed, &done, &log, NULL);
 	pair_clear(&done);
 	at = find_marking(&log, 0);
 	found = at < log.count;
@@ -304,7 +305,7 @@ static void stale(struct pair_campaign *c, const struct pair *pending, const str
 	struct pair next = copy_of(settled), later = copy_of(settled), marked;
 
 	try_planted(c, pending, copy_of(settled), "the journal of a finished commit is believed");
-	pair_edit(&edit_after_crash, 901, &next, NULL);
+	pair_edit(&edit_after_crash, 901, &next, NULL, NULL);
 	marked = copy_of(&next);
 	marked.image.bytes[MARK_AT] |= QC_INCOMPAT_CORRUPT;
 	try_planted(c, pending, next, "a stale journal is believed");

@@ -52,7 +52,7 @@ static void content_of_files(struct qc_file *image, struct qc_file *data, struct
 }
 
 void pair_content(const struct image_bytes *image, const struct image_bytes *data,
-		  struct content *ret)
+		  struct sight *sight, struct content *ret)
 {
 	struct buffer_file image_file, data_file;
 
@@ -60,6 +60,9 @@ void pair_content(const struct image_bytes *image, const struct image_bytes *dat
 	buffer_file_init(&data_file);
 	buffer_file_show(&image_file, image->bytes, image->size);
 	buffer_file_show(&data_file, data->bytes, data->size);
+	image_file.sight = sight;
+	data_file.sight = sight;
+	data_file.number = 1;
 	content_of_files(&image_file.base, &data_file.base, ret);
 }
 

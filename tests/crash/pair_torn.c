@@ -21,6 +21,7 @@ struct tear {
 static void judge_torn(struct tear *t)
 {
 	struct tally *tally = t->c->tally;
+	struct pair settled = {0};
 	struct pair_seen seen;
 
 	t->c->event++;
@@ -40,6 +41,9 @@ static void judge_torn(struct tear *t)
 		   && (seen.doubtful || !content_is_same(&seen.content, t->before))) {
 		pair_fail(t->c, &tally->torn, "a torn header ends in neither old nor new");
 	}
+	pair_recovered(&settled);
+	pair_check(t->c, &settled);
+	pair_clear(&settled);
 }
 
 static void tear_everywhere(struct tear *t)
@@ -82,7 +86,7 @@ static void tear_flip(struct pair_campaign *c, struct state *s, size_t at)
 	state_write(s, 0, SECTOR, t.unmarked);
 	pair_take(&bare, s);
 	state_rewind(s, mark);
-	pair_content(&bare.image, &bare.data, &t.bare);
+	pair_content(&bare.image, &bare.data, NULL, &t.bare);
 	pair_clear(&bare);
 	tear_everywhere(&t);
 }

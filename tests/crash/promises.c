@@ -53,26 +53,31 @@ static void repeat_all(const struct promises *p, struct qc_file *const files[CRA
 }
 
 /* A copy that is used again by the next call. */
-static struct qc_file *copy_of(const struct image_bytes *bytes, unsigned int number)
+static struct qc_file *copy_of(const struct promises *p, unsigned int number)
 {
 	static struct buffer_file copies[CRASH_FILES];
+	const struct image_bytes *bytes = number == 0 ? p->image : p->data;
 	struct buffer_file *copy = &copies[number];
 
 	if (!copy->base.ops)
 		buffer_file_init(copy);
 	buffer_file_set(copy, bytes->bytes, bytes->size);
+	copy->sight = p->sight;
+	copy->number = number;
 	return &copy->base;
 }
 
 const char *promises_kept(const struct promises *p)
 {
-	struct qc_file *image = copy_of(p->image, 0);
+	struct qc_file *image = copy_of(p, 0);
 	struct qc_file *guards[CRASH_FILES] = {guard_file_open(image, image)};
 
+	if (p->sight)
+		sight_restart(p->sight);
 	if (p->damaged)
 		guard_file_believe_references(guards[0]);
 	if (p->data)
-		guards[1] = guard_file_open_data(copy_of(p->data, 1), guards[0]);
+		guards[1] = guard_file_open_data(copy_of(p, 1), guards[0]);
 	repeat_all(p, guards);
 	qc_file_close(guards[1]);
 	return promises_close(guards[0]);

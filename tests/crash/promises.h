@@ -12,8 +12,9 @@
 struct promises {
 	const struct image_bytes *image, *data; /* before; the second may be NULL */
 	const struct crash_log *log;
-	size_t first;  /* operations of the log before this one do not count */
-	bool damaged;  /* the image may refer to clusters that have no count */
+	struct sight *sight; /* NULL, or what is told of all that the guard reads */
+	size_t first;	     /* operations of the log before this one do not count */
+	bool damaged;	     /* the image may refer to clusters that have no count */
 	bool flip_cut; /* the write of sector 0 was made to stop half way, which ends it all */
 };
 

@@ -2,6 +2,7 @@
 #include "crash/state.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/byte_order.h"
 #include "base/checked.h"
@@ -181,6 +182,22 @@ static void find_used(struct version *v, struct qc_file *file, uint64_t sectors)
 	qc_bitset_remove(&v->used, 0);
 }
 
+static uint64_t digest_of(const struct version *v)
+{
+	const struct qc_bitset *used = &v->used;
+	uint64_t digest = XXH3_64bits(v->bytes, SECTOR);
+
+	for (uint64_t i = qc_bitset_next(used, 0), end; i < used->bits;
+	     i = qc_bitset_next(used, end)) {
+		const uint64_t place[] = {i, end = qc_bitset_next_absent(used, i)};
+
+		digest = XXH3_64bits_withSeed(place, sizeof(place), digest);
+		digest = XXH3_64bits_withSeed(v->bytes + i * SECTOR, (size_t)(end - i) * SECTOR,
+					      digest);
+	}
+	return digest;
+}
+
 void state_add_version(struct state *s, const uint8_t *bytes, uint64_t size)
 {
 	size_t index = s->version_count++;
@@ -197,6 +214,7 @@ void state_add_version(struct state *s, const uint8_t *bytes, uint64_t size)
 	content_of(&file.base, &v->content);
 	must(v->content.readable);
 	find_used(v, &file.base, s->room / SECTOR);
+	v->digest = digest_of(v);
 	s->wrong_count[index] = 0;
 	judge_range(s, 0, s->room);
 }

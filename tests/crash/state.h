@@ -29,6 +29,7 @@ struct version {
 	uint64_t size;
 	uint64_t used_end;     /* one past the last sector in use */
 	struct qc_bitset used; /* sectors of clusters in use, but for sector 0 */
+	uint64_t digest;       /* of which those are, and of what they and sector 0 hold */
 	struct content content;
 	size_t gone_at; /* once that many operations are durable the state cannot be this one */
 };

@@ -205,7 +205,9 @@ static void recover_state(struct again *again, const struct state *s)
 	}
 	if (!again->why && !holds_a_version(again->versions, &file.base))
 		again->why = "a torn header ends in neither old nor new";
-	else if (!again->why && again->nested && log.count > 0)
+	if (!again->why && !campaign_check(again->campaign, &file))
+		again->why = "qemu-img check objects to what a torn header ends in";
+	if (!again->why && again->nested && log.count > 0)
 		nest(again, s, &log, &again->why);
 	crash_log_clear(&log);
 	buffer_file_clear(&file);
@@ -263,6 +265,8 @@ static void repair_state(struct again *again, const struct state *s)
 	content_of(&file.base, &content);
 	if (status == 0 && !content_is_same(&content, &s->versions[1].content))
 		again->why = "a torn header is repaired to something else";
+	else if (status == 0 && !campaign_check(again->campaign, &file))
+		again->why = "qemu-img check objects to what a torn header is repaired to";
 	if (status < 0)
 		again->why = judge_refused(t, s, &after);
 	image_bytes_clear(&after);
@@ -350,6 +354,8 @@ static void expect_same(struct campaign *c, struct state *s, const char *what)
 		fail(c, s, broken);
 	else if (!same && (is_a_version(s, &before) || !is_a_version(s, &after)))
 		fail(c, s, what);
+	else if (!campaign_check(c, &file))
+		fail(c, s, "qemu-img check objects to an image with a journal that is not its own");
 	buffer_file_clear(&file);
 }
 
@@ -414,7 +420,7 @@ static void transplant(const struct flip *f, const struct state *s, uint64_t jou
 	image_kind_build(&image_kinds[c->image == image_kinds], &image);
 	behind(c, s, journal, &image);
 	image_bytes_copy(&image, new->bytes, new->size);
-	edit_bytes(&edit_after_crash, 901, &image, NULL);
+	edit_bytes(&edit_after_crash, 901, &image, NULL, NULL);
 	behind(c, s, journal, &image);
 }
 

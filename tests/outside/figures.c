@@ -61,7 +61,7 @@ static void guest(const uint8_t *bytes, uint64_t size, struct content *ret)
 	must(image.bytes);
 	memcpy(image.bytes, bytes, (size_t)size);
 	*ret = (struct content){0};
-	if (referee_writes(&image, GUEST_AT, GUEST_BYTES)) {
+	if (referee_writes(&image, GUEST_AT, GUEST_BYTES, NULL)) {
 		buffer_file_init(&file);
 		buffer_file_show(&file, image.bytes, image.size);
 		content_of(&file.base, ret);

@@ -305,6 +305,15 @@ static bool replay(const char *path)
 	return false;
 }
 
+/* Whole images come and go all the time: the memory stays. Not every C library can be told so. */
+static void keep_memory(void)
+{
+#ifdef M_MMAP_THRESHOLD
+	(void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+	(void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -316,9 +325,7 @@ int main(int argc, char **argv)
 	struct options o = {0};
 	int key;
 
-	/* Whole images come and go all the time: the memory stays. */
-	(void)mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
-	(void)mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+	keep_memory();
 	while ((key = getopt_long(argc, argv, "fo:s:", longs, NULL)) != -1) {
 		if (key == 'f')
 			o.full = true;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "crash/campaign.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "crash/buffer_file.h"

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* What stands for a state that is not shown to a program must be all that the program could see of it. */
-#include <string.h>
-
 #include "crash/campaign.h"
 #include "crash/control.h"
 #include "crash/must.h"

@@ -2,12 +2,7 @@
 /* What is done with one state of a sample. */
 #include "crash/campaign.h"
 
-#include <inttypes.h>
-#include <string.h>
-
-#include "base/checked.h"
 #include "crash/buffer_file.h"
-#include "crash/must.h"
 #include "crash/promises.h"
 #include "crash/record_file.h"
 #include "crash/referee.h"

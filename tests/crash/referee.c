@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "crash/must.h"
 #include "crash/program.h"
 
 static const char *const names[CRASH_FILES] = {"referee-a", "data"};

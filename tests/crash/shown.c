@@ -4,7 +4,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "base/checked.h"
 #include "crash/must.h"
 
 struct span {

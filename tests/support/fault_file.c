@@ -118,11 +118,6 @@ struct qc_file *fault_file_open(struct qc_file *inner, const struct fault_plan *
 	return &f->base;
 }
 
-uint64_t fault_calls_seen(const struct qc_file *fault)
-{
-	return ((const struct fault *)fault)->seen;
-}
-
 bool fault_happened(const struct qc_file *fault)
 {
 	return ((const struct fault *)fault)->happened;

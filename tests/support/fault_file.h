@@ -27,5 +27,4 @@ struct fault_plan {
 /* `inner` is borrowed and must outlive the wrapper. */
 struct qc_file *fault_file_open(struct qc_file *inner, const struct fault_plan *plan);
 
-uint64_t fault_calls_seen(const struct qc_file *fault); /* those that are counted */
 bool fault_happened(const struct qc_file *fault);

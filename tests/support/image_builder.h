@@ -82,7 +82,6 @@ void builder_write_file(const struct builder *b, const char *path);
 
 /* Where things are. The two at the top are right at any time, the rest after builder_finish(). */
 const struct qc_geometry *builder_geometry(const struct builder *b);
-bool builder_has_l2(const struct builder *b, uint64_t guest_cluster);
 const struct qc_header *builder_header(const struct builder *b);
 uint64_t builder_l1_entry_at(const struct builder *b, uint64_t index);
 uint64_t builder_l2_entry_at(const struct builder *b, uint64_t guest_cluster);

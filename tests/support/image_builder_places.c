@@ -67,13 +67,6 @@ static uint64_t l2_entry_below(const struct builder *b, uint64_t l1, uint64_t gu
 	       + guest_cluster % b->geometry.l2_entries * b->geometry.l2_entry_bytes;
 }
 
-bool builder_has_l2(const struct builder *b, uint64_t guest_cluster)
-{
-	uint64_t at = builder_l1_entry_at(b, guest_cluster / b->geometry.l2_entries);
-
-	return (builder_peek64(b, at) & QC_L1_OFFSET_MASK) != 0;
-}
-
 uint64_t builder_l2_entry_at(const struct builder *b, uint64_t guest_cluster)
 {
 	builder_must(guest_cluster / b->geometry.l2_entries < b->header.l1_entries,

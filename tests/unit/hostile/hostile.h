@@ -119,11 +119,6 @@ struct hostile {
 		PLACE_HEADER, 0, offsetof(struct qc_disk_header, field), BITS_OF(field),           \
 			CHANGE_OR, value, ANCHOR_NONE                                              \
 	}
-#define HEADER_ADD(field, value)                                                                   \
-	{                                                                                          \
-		PLACE_HEADER, 0, offsetof(struct qc_disk_header, field), BITS_OF(field),           \
-			CHANGE_ADD, value, ANCHOR_NONE                                             \
-	}
 #define HEADER_TO(field, anchor, value)                                                            \
 	{                                                                                          \
 		PLACE_HEADER, 0, offsetof(struct qc_disk_header, field), BITS_OF(field),           \

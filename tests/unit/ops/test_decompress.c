@@ -11,7 +11,6 @@
 
 #include "image/map.h"
 #include "ops/decompress.h"
-#include "txn/recover.h"
 
 struct picture {
 	const char *name;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 
-#include "txn/recover.h"
 #include "txn/stage_header.h"
 
 #define UNKNOWN_EXTENSION 0x12345678u

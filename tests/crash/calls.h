@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The system calls that the library makes on one image and its data file, and its requests for memory: written down,
- * counted, and made to fail. The linker puts these in the place of the real ones (--wrap), so what
- * is watched is the code that people run, down to the last layer. Only calls of the watching thread
- * count. A sync is not passed on: here nothing has to outlive the program.
+ * The system calls that the library makes on one image and its data file, and its requests for
+ * memory: written down, counted, and made to fail. The linker puts these in the place of the real
+ * ones (--wrap), so what is watched is the code that people run, down to the last layer. Only calls
+ * of the watching thread count. A sync is not passed on: here nothing has to outlive the program.
  */
 #pragma once
 
@@ -49,6 +49,10 @@ struct call_report {
  */
 void calls_watch(const char *path, const char *data_path, struct crash_log *log,
 		 const struct call_fault *fault);
-/* Until then `sight` (NULL: nothing) gets what is read of the files, and what is done to them. */
+
+/*
+ * Until then `sight` (NULL: nothing) gets what is read of the files, and what is done to them. What is
+ * only saved, to be put back if all fails, is not read at all then: other bytes are saved.
+ */
 void calls_tell(struct sight *sight);
 void calls_done(struct call_report *ret);

@@ -20,8 +20,8 @@ struct tally {
 	uint64_t nested; /* of these: crashes during or after the recovery from a crash */
 	uint64_t full;	 /* read and checked as a whole */
 	uint64_t recovered;
-	uint64_t met[LATERS];	/* by what comes later, or by the same that cannot tell */
-	uint64_t tried[LATERS]; /* how often it did come */
+	uint64_t met[LATERS];	/* by what came later, or the same to it as one that was */
+	uint64_t tried[LATERS]; /* runs of it, those of versions not counted */
 	uint64_t faults;
 	uint64_t torn_headers, torn_doubtful, false_journals;
 	uint64_t compared;		      /* by qemu-img compare */
@@ -92,7 +92,8 @@ void campaign_look(struct run_context *run, struct state *s, const struct crash_
 
 /*
  * What comes later meets the state, which is version v: it is done, or was done to one that it
- * cannot tell from this one. `qemu-img check` looks at one in c->sample anyway.
+ * cannot tell from this one. `qemu-img check` looks at one in c->sample anyway, an edit comes to one
+ * in as many of those that a first crash leaves, and a guest to one in ten times as many of all.
  */
 void campaign_later(struct run_context *run, struct state *s, const struct crash_spec *spec,
 		    size_t v);

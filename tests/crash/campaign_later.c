@@ -2,7 +2,7 @@
 /*
  * After a crash somebody goes on: with an edit of ours, with the one that was cut short, or, as if
  * nothing had happened, as a guest of QEMU's; and qemu-img check looks. All of them must end as they
- * do with the version that the state is.
+ * do with the version that the state is; so the edit that was cut short ends in the last version.
  */
 #include "crash/campaign.h"
 

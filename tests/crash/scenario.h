@@ -119,7 +119,7 @@ int edit_file(const struct edit_kind *edit, uint32_t seed, const char *path, str
 /*
  * Likewise, an image in memory, which becomes what the edit leaves; it must succeed and
  * keep its promises (promises.h). `log` (NULL: nothing) gets all that was done to the file, and
- * `sight` (likewise) what was read of it, in the end as of one who looks at the file that it is now.
+ * `sight` (likewise) what the edit and the guard read of it, and what became of it.
  */
 void edit_bytes(const struct edit_kind *edit, uint32_t seed, struct image_bytes *image,
 		struct crash_log *log, struct sight *sight);

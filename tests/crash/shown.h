@@ -22,9 +22,8 @@ struct shown {
 
 /* What is known of a state beforehand. */
 struct given {
-	uint64_t digest; /* of all that is known, and of what is to come out */
-	const struct qc_bitset
-		*used; /* sectors that are known, and sector 0 with them; NULL: none */
+	uint64_t digest;	      /* of all that is known, and of what is to come out */
+	const struct qc_bitset *used; /* known sectors, and sector 0 with them; NULL: none */
 };
 
 void shown_clear(struct shown *shown);

@@ -2,7 +2,8 @@
 /*
  * What a program sees of an image, and of the data file beside it, from start to end: which sectors it
  * reads before it has written them itself. Given files that agree in these, and in their lengths, it
- * does the same again, for it has nothing to tell them apart by.
+ * does the same again, for it has nothing to tell them apart by: holes there are none, for all bytes
+ * of each file are put there (folder.h), and neither the time nor chance decides what it does.
  */
 #pragma once
 

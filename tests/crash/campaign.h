@@ -22,6 +22,7 @@ struct tally {
 	uint64_t recovered;
 	uint64_t met[LATERS];	/* by what came later, or the same to it as one that was */
 	uint64_t tried[LATERS]; /* runs of it, those of versions not counted */
+	uint64_t later_usec;	/* processor time of this process for these */
 	uint64_t faults;
 	uint64_t torn_headers, torn_doubtful, false_journals;
 	uint64_t compared;		      /* by qemu-img compare */

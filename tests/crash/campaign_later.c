@@ -124,11 +124,13 @@ static void meet(struct run_context *run, enum later later, struct state *s,
 	bool covered = shown_covers(&c->later.shown[later], s, &given);
 	struct sight sight;
 	struct content content;
+	uint64_t start;
 
 	c->tally->met[later]++;
 	if (covered && !anyway)
 		return;
 	c->tally->tried[later]++;
+	start = later_now_usec();
 	sight_begin(&sight, s->size, 0);
 	run_on(c, later, v, s->bytes, s->size, &sight, &content);
 	if (!content_is_same(&content, expected(c, later, s, v)))
@@ -136,6 +138,7 @@ static void meet(struct run_context *run, enum later later, struct state *s,
 	if (shown_add(&c->later.shown[later], s, &given, &sight) && covered)
 		campaign_fail(run, s, spec, &c->tally->disagreed, later_otherwise);
 	sight_clear(&sight);
+	c->tally->later_usec += later_now_usec() - start;
 }
 
 void campaign_later(struct run_context *run, struct state *s, const struct crash_spec *spec,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "crash/later.h"
 
+#include <time.h>
+
 #include "crash/must.h"
 
 const char *const later_names[LATERS] = {
@@ -24,6 +26,14 @@ void later_clear(struct later_memory *memory)
 		shown_clear(&memory->shown[i]);
 	free(memory->outcomes);
 	*memory = (struct later_memory){0};
+}
+
+uint64_t later_now_usec(void)
+{
+	struct timespec t;
+
+	must(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 const struct content *later_outcome(const struct later_memory *memory, enum later later,

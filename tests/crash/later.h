@@ -25,6 +25,9 @@ struct later_memory {
 
 void later_clear(struct later_memory *memory);
 
+/* The processor time of this process, without the programs that it runs. */
+uint64_t later_now_usec(void);
+
 /* What comes out of the version that has that digest; NULL: not known yet. Stays until the next one is set. */
 const struct content *later_outcome(const struct later_memory *memory, enum later later,
 				    uint64_t digest);

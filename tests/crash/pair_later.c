@@ -107,11 +107,13 @@ static void meet(struct pair_campaign *c, enum later later, const struct state *
 	struct pair pair = {0};
 	struct sight sight;
 	struct content content;
+	uint64_t start;
 
 	c->tally->met[later]++;
 	if (covered && !anyway)
 		return;
 	c->tally->tried[later]++;
+	start = later_now_usec();
 	pair_take(&pair, s);
 	sight_begin(&sight, s->size, s->beside->size);
 	programs[later].run(c, &pair, &sight, &content);
@@ -122,6 +124,7 @@ static void meet(struct pair_campaign *c, enum later later, const struct state *
 	if (shown_add(shown, s, &given, &sight) && covered)
 		pair_fail(c, &c->tally->disagreed, later_otherwise);
 	sight_clear(&sight);
+	c->tally->later_usec += later_now_usec() - start;
 	pair_clear(&pair);
 }
 

@@ -254,9 +254,11 @@ static bool processes_are_apart(void)
 	pid = fork();
 	must(pid >= 0);
 	if (pid == 0) {
+		image_bytes_clear(&image);
 		build_image(COUNTS_LOW, &image);
-		folder_put(NAME, image.bytes, image.size); /* in a folder of its own */
-		_exit(check(NULL) == 2 ? 0 : 1);
+		folder_put(NAME, image.bytes,
+			   image.size); /* in a folder of its own, which goes with it */
+		exit(check(NULL) == 2 ? 0 : 1);
 	}
 	must(waitpid(pid, &status, 0) == pid);
 	ok = status == 0 && reads > 0 && mark(&touches, TOUCH_READ, marks, image.size) == reads

@@ -55,6 +55,7 @@ static inline void add_backing(uint8_t sector[QC_SECTOR_BYTES], const char *name
 {
 	const size_t free_at = 0x1e0;
 
+	assert_true(strlen(name) <= PADDING_AT - free_at);
 	qc_store_be64(sector + offsetof(struct qc_disk_header, backing_file_offset), free_at);
 	qc_store_be32(sector + offsetof(struct qc_disk_header, backing_file_size),
 		      (uint32_t)strlen(name));

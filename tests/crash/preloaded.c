@@ -32,6 +32,8 @@
 #define FALLOC_FL_ZERO_RANGE 0x10
 #endif
 
+#define RUN_SECONDS_MAX 120
+
 /* The function that would be called without this object. */
 #define NEXT(function)                                                                             \
 	({                                                                                         \
@@ -320,6 +322,7 @@ int __libc_start_main(main_function *main, int argc, char **argv, main_function 
 	if (socket_fd >= 0) {
 		serve(socket_fd, &request);
 		close(socket_fd);
+		alarm(RUN_SECONDS_MAX); /* one that hangs is one that failed */
 		direct_output(request.bytes[0] != 0);
 		argv = lay_out(&request, &argc);
 	}

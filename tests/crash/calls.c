@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ static struct {
 } watched;
 
 static _Thread_local bool is_watching;
+static atomic_bool somebody_watches; /* in whichever thread */
 
 static void add_file(const char *path)
 {
@@ -51,6 +53,7 @@ void calls_watch(const char *path, const char *data_path, struct crash_log *log,
 	watched.log = log;
 	watched.fault = fault ? *fault : none;
 	is_watching = true;
+	somebody_watches = true;
 }
 
 void calls_tell(struct sight *sight)
@@ -63,21 +66,24 @@ void calls_done(struct call_report *ret)
 {
 	must(is_watching);
 	is_watching = false;
+	somebody_watches = false;
 	*ret = watched.report;
 }
 
 #define NOT_WATCHED CRASH_FILES
 
-/* Which of the files it is. */
+/* Which of the files it is. Another thread that comes to them would do so unseen. */
 static unsigned int find_file(int fd)
 {
 	struct stat st;
 
-	if (!is_watching || fstat(fd, &st) < 0)
+	if (!somebody_watches || fstat(fd, &st) < 0)
 		return NOT_WATCHED;
 	for (unsigned int i = 0; i < watched.file_count; i++)
-		if (st.st_dev == watched.files[i].device && st.st_ino == watched.files[i].inode)
+		if (st.st_dev == watched.files[i].device && st.st_ino == watched.files[i].inode) {
+			must(is_watching);
 			return i;
+		}
 	return NOT_WATCHED;
 }
 

@@ -17,6 +17,9 @@ extern const char *const later_names[LATERS]; /* for tables */
 /* What is wrong if a program does not do what it did before, although it cannot know the difference. */
 extern const char later_otherwise[];
 
+/* One run in so many is repeated with all that it did not see being something else. */
+#define LATER_TWICE 50
+
 struct later_memory {
 	struct shown shown[LATERS];
 	struct later_outcome *outcomes; /* owned; where nothing crashed */

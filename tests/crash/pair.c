@@ -201,7 +201,7 @@ static void look_closely(struct run *run, const struct state *s, const struct cr
 	struct pair settled = {0};
 
 	pair_recovered(&settled);
-	pair_later(run->c, s, &run->versions[v], seen->pending ? &settled : NULL, run->depth == 0);
+	pair_later(run->c, s, &run->versions[v], &settled, seen->pending, run->depth == 0);
 	if (pair_samples(c, 1500 * rare))
 		look_compare(run, &settled, &run->versions[v]);
 	if (run->depth < 2 && log->count > 0

@@ -107,11 +107,11 @@ void pair_false_journals(struct pair_campaign *c);
 void pair_faults(struct pair_campaign *c);
 
 /*
- * What comes later meets the state, which is that version, or which becomes `settled` once it is
- * recovered (NULL: nothing is to be redone); what was cut short, too, if that is to be done `again`.
+ * What comes later meets the state, which is that version, and becomes `settled` when it is recovered.
+ * `pending`: until then something is to be redone. `first`: only one crash has come so far.
  */
 void pair_later(struct pair_campaign *c, const struct state *s, const struct pair_version *v,
-		const struct pair *settled, bool again);
+		const struct pair *settled, bool pending, bool first);
 
 /* `qemu-img check` looks at one in a hundred of those that were recovered and are no such state. */
 void pair_check(struct pair_campaign *c, const struct pair *pair);

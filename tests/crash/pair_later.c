@@ -89,16 +89,40 @@ static bool is_refused(const struct state *s, const struct pair *after,
 	       && memcmp(after->data.bytes, s->beside->bytes, (size_t)s->beside->size) == 0;
 }
 
-static bool ends_well(struct pair_campaign *c, enum later later, const struct pair_version *v,
-		      const struct content *content)
+/* Whether all that the run did not see may be anything: then it does the same again. */
+static bool sees_all_that_matters(const struct pair_campaign *c, enum later later,
+				  const struct state *s, const struct sight *sight,
+				  const struct content *content)
 {
-	if (later == LATER_AGAIN)
-		return content_is_same(content, &c->versions[c->version_count - 1].content);
+	struct pair garbled = {0};
+	struct content again;
+	struct sight second;
+	bool same;
+
+	pair_take(&garbled, s);
+	sight_garble(sight, 0, NULL, &garbled.image);
+	sight_garble(sight, 1, NULL, &garbled.data);
+	sight_begin(&second, s->size, s->beside->size);
+	programs[later].run(c, &garbled, &second, &again);
+	same = sight_is_same(sight, &second) && content->readable == again.readable
+	       && (!content->readable || content_is_same(content, &again));
+	sight_clear(&second);
+	pair_clear(&garbled);
+	return same;
+}
+
+/* What the first crash cut short ends, when it is done again, as if it had not been. */
+static bool ends_well(struct pair_campaign *c, enum later later, const struct pair_version *v,
+		      bool first, const struct content *content)
+{
+	if (later == LATER_AGAIN && first
+	    && !content_is_same(content, &c->versions[c->version_count - 1].content))
+		return false;
 	return content_is_same(content, outcome(c, later, v));
 }
 
 static void meet(struct pair_campaign *c, enum later later, const struct state *s,
-		 const struct pair_version *v, bool pending, bool anyway)
+		 const struct pair_version *v, bool pending, bool first, bool anyway)
 {
 	const uint64_t numbers[] = {v->content.digest, pending};
 	const struct given given = {.digest = XXH3_64bits(numbers, sizeof(numbers))};
@@ -118,45 +142,53 @@ static void meet(struct pair_campaign *c, enum later later, const struct state *
 	sight_begin(&sight, s->size, s->beside->size);
 	programs[later].run(c, &pair, &sight, &content);
 	ok = pending && later == LATER_GUEST ? is_refused(s, &pair, &content)
-					     : ends_well(c, later, v, &content);
+					     : ends_well(c, later, v, first, &content);
 	if (!ok)
 		pair_fail(c, &c->tally->disagreed, programs[later].otherwise);
-	if (shown_add(shown, s, &given, &sight) && covered)
+	if ((shown_add(shown, s, &given, &sight) && covered)
+	    || (c->tally->tried[later] % LATER_TWICE == 1
+		&& !sees_all_that_matters(c, later, s, &sight, &content)))
 		pair_fail(c, &c->tally->disagreed, later_otherwise);
 	sight_clear(&sight);
 	c->tally->later_usec += later_now_usec() - start;
 	pair_clear(&pair);
 }
 
-/* The data file is not looked into, but for its length. */
+/* The data file is not looked into, so that only its length counts. */
 static void check_settled(struct pair_campaign *c, const struct pair *settled)
 {
 	const struct image_bytes *image = &settled->image;
 	uint64_t digest =
 		XXH3_64bits_withSeed(image->bytes, (size_t)image->size, settled->data.size);
+	struct sight sight;
 
-	c->tally->met[LATER_CHECK]++;
 	if (known_put(&c->settled, digest) && !pair_samples(c, SAMPLE))
 		return;
 	c->tally->tried[LATER_CHECK]++;
+	sight_begin(&sight, image->size, settled->data.size);
 	folder_put("data", settled->data.bytes, settled->data.size);
-	if (!referee_checks(image->bytes, image->size, NULL))
+	if (!referee_checks(image->bytes, image->size, &sight))
 		pair_fail(c, &c->tally->disagreed, programs[LATER_CHECK].otherwise);
+	must(qc_bitset_end(&sight.files[1].seen) == 0);
+	sight_clear(&sight);
 }
 
+/* Once it is recovered it is another state, if only there was something to recover. */
 void pair_later(struct pair_campaign *c, const struct state *s, const struct pair_version *v,
-		const struct pair *settled, bool again)
+		const struct pair *settled, bool pending, bool first)
 {
-	bool pending = settled != NULL, sampled = pair_samples(c, SAMPLE);
+	bool sampled = pair_samples(c, SAMPLE);
 
-	meet(c, LATER_EDIT, s, v, pending, sampled && again);
-	if (again && c->edit->again)
-		meet(c, LATER_AGAIN, s, v, pending, sampled);
-	meet(c, LATER_GUEST, s, v, pending, pair_samples(c, 10 * SAMPLE));
+	meet(c, LATER_EDIT, s, v, pending, first, sampled && first);
+	if (c->edit->again)
+		meet(c, LATER_AGAIN, s, v, pending, first, sampled && first);
+	meet(c, LATER_GUEST, s, v, pending, first, pair_samples(c, 10 * SAMPLE));
 	if (pending)
-		check_settled(c, settled);
+		c->tally->met[LATER_CHECK]++;
 	else
-		meet(c, LATER_CHECK, s, v, false, sampled);
+		meet(c, LATER_CHECK, s, v, false, first, sampled);
+	if (pending || sampled)
+		check_settled(c, settled);
 }
 
 void pair_check(struct pair_campaign *c, const struct pair *pair)
@@ -169,8 +201,10 @@ void pair_check(struct pair_campaign *c, const struct pair *pair)
 		       & QC_INCOMPAT_CORRUPT)
 		return;
 	pair_content(&pair->image, &pair->data, NULL, &content);
-	if (content_is_sound(&content))
-		check_settled(c, pair);
+	if (!content_is_sound(&content))
+		return;
+	c->tally->met[LATER_CHECK]++;
+	check_settled(c, pair);
 }
 
 bool pair_samples(const struct pair_campaign *c, uint64_t every)

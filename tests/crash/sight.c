@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "crash/sight.h"
 
+#include <string.h>
+
 #include "base/checked.h"
 #include "crash/must.h"
 #include "crash/state.h"
@@ -68,4 +70,39 @@ void sight_resize(struct sight *sight, unsigned int file, uint64_t bytes)
 
 	if (bytes < end)
 		sight_change(sight, file, bytes, end - bytes);
+}
+
+static bool is_same_set(const struct qc_bitset *a, const struct qc_bitset *b)
+{
+	const size_t bytes = (size_t)qc_div_up(a->bits, 64) * sizeof(*a->words);
+
+	return a->bits == b->bits && (bytes == 0 || memcmp(a->words, b->words, bytes) == 0);
+}
+
+bool sight_is_same(const struct sight *a, const struct sight *b)
+{
+	for (size_t i = 0; i < CRASH_FILES; i++)
+		if (!is_same_set(&a->files[i].seen, &b->files[i].seen)
+		    || !is_same_set(&a->files[i].changed, &b->files[i].changed))
+			return false;
+	return true;
+}
+
+/* A byte is never the same as before, nor off by what its neighbours are off by. */
+static void garble_sector(uint64_t sector, struct image_bytes *bytes)
+{
+	uint64_t end = qc_min((sector + 1) * SECTOR, bytes->size);
+
+	for (uint64_t i = sector * SECTOR; i < end; i++)
+		bytes->bytes[i] ^= (uint8_t)(1 + i * 7 % 255);
+}
+
+void sight_garble(const struct sight *sight, unsigned int file, const struct qc_bitset *given,
+		  struct image_bytes *bytes)
+{
+	const struct sight_file *f = &sight->files[file];
+
+	for (uint64_t i = given ? 1 : 0; i < f->sectors; i++)
+		if (!qc_bitset_has(&f->seen, i) && !(given && qc_bitset_has(given, i)))
+			garble_sector(i, bytes);
 }

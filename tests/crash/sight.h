@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bitset.h"
@@ -26,6 +27,16 @@ void sight_clear(struct sight *sight);
 
 /* Whoever looks next looks at the files as they were; what was seen stays so. */
 void sight_restart(struct sight *sight);
+
+/* Whether two runs have looked at the same, and left the same of it. */
+bool sight_is_same(const struct sight *a, const struct sight *b);
+
+/*
+ * Makes something else of all that was not seen of the file: of its sectors that are not in `given`,
+ * nor the first, which goes with these (NULL: none are given).
+ */
+void sight_garble(const struct sight *sight, unsigned int file, const struct qc_bitset *given,
+		  struct image_bytes *bytes);
 
 void sight_read(struct sight *sight, unsigned int file, uint64_t offset, uint64_t length);
 void sight_change(struct sight *sight, unsigned int file, uint64_t offset, uint64_t length);

@@ -129,7 +129,7 @@ void campaign_fail(struct run_context *run, const struct state *s, const struct 
 	       spec->durable, spec->durable + spec->doubted, run->log->count, run->depth,
 	       crash_size_name(spec->size));
 	if (c->save_folder)
-		save_state(c->save_folder, c->name, c->saved, run->base, run->log, spec, s);
+		save_state(c->save_folder, c->name, c->saved, run, spec, s);
 }
 
 /* What is wrong with a state that is no version. */

@@ -207,6 +207,7 @@ void control_run(unsigned int *passed, unsigned int *failed)
 
 	control_programs(passed, failed);
 	control_sight(passed, failed);
+	control_replay(passed, failed);
 	if (late_punch_is_tried())
 		++*passed;
 	else

@@ -20,7 +20,7 @@
 
 #define WORKERS_MAX 16
 #define EDITS_MAX 64
-#define NAME_BYTES 96
+#define NAME_BYTES SAVE_NAME_BYTES
 #define MEMORY_KEPT (32 << 20) /* bytes; the most that may be asked for */
 
 struct options {
@@ -275,34 +275,62 @@ static bool replay_pair(const char *wanted, bool quick, uint64_t event, bool *re
 	return true;
 }
 
-/* A fault is named by its pair; a crash brings everything along. */
-static bool replay(const char *path)
+/* The campaign of that name, with nothing opened. False: there is none any more. */
+static bool find_campaign(const char *wanted, struct tally *tally, struct campaign *ret)
 {
 	const struct options o = {0};
-	char wanted[NAME_BYTES], name[NAME_BYTES];
+	char name[NAME_BYTES];
+
+	*ret = campaign_for(&o, wanted, tally);
+	for (size_t image = 0; image < image_kind_count; image++)
+		for (size_t edit = 0; edit < edit_kind_count; edit++) {
+			name_pair(name, image, edit);
+			if (strcmp(name, wanted) != 0)
+				continue;
+			ret->image = &image_kinds[image];
+			ret->edit = &edit_kinds[edit];
+			return true;
+		}
+	fprintf(stderr, "there is no %s any more\n", wanted);
+	return false;
+}
+
+/* A crash brings all along but what the image stands on, which is built with the image. */
+static bool replay_state(const char *path)
+{
+	struct image_bytes image;
+	char name[NAME_BYTES];
 	struct tally tally = {0};
+	struct campaign c;
+
+	save_name(path, name, sizeof(name));
+	if (!find_campaign(name, &tally, &c))
+		return false;
+	image_kind_build(c.image, &image);
+	image_bytes_clear(&image);
+	return save_replay(path, &c);
+}
+
+/* A fault is named by its pair. */
+static bool replay(const char *path)
+{
+	char wanted[NAME_BYTES];
+	struct tally tally = {0};
+	struct campaign c;
 	uint64_t at;
 	size_t kind;
 	bool ok;
 
 	if (!save_is_fault(path, wanted, sizeof(wanted), &kind, &at))
-		return save_replay(path);
+		return replay_state(path);
 	if (replay_pair(wanted, kind != 0, at, &ok))
 		return ok;
-	for (size_t image = 0; image < image_kind_count; image++)
-		for (size_t edit = 0; edit < edit_kind_count; edit++) {
-			struct campaign c = campaign_for(&o, wanted, &tally);
-
-			name_pair(name, image, edit);
-			if (strcmp(name, wanted) != 0)
-				continue;
-			campaign_open(&c, &image_kinds[image], &edit_kinds[edit]);
-			ok = faults_replay(&c, kind, at);
-			campaign_close(&c);
-			return ok;
-		}
-	fprintf(stderr, "%s: there is no %s any more\n", path, wanted);
-	return false;
+	if (!find_campaign(wanted, &tally, &c))
+		return false;
+	campaign_open(&c, c.image, c.edit);
+	ok = faults_replay(&c, kind, at);
+	campaign_close(&c);
+	return ok;
 }
 
 /* Whole images come and go all the time: the memory stays. Not every C library can be told so. */

@@ -7,10 +7,9 @@
 #include <sys/stat.h>
 
 #include "crash/buffer_file.h"
-#include "crash/campaign.h"
 #include "crash/must.h"
 
-static const char magic[8] = "QCRASH1";
+static const char magic[8] = "QCRASH2";
 
 static void put(FILE *to, const void *bytes, uint64_t length)
 {
@@ -73,9 +72,10 @@ static FILE *create(const char *folder, const char *name, unsigned int number, c
 }
 
 void save_state(const char *folder, const char *name, unsigned int number,
-		const struct image_bytes *base, const struct crash_log *log,
-		const struct crash_spec *spec, const struct state *state)
+		const struct run_context *run, const struct crash_spec *spec,
+		const struct state *state)
 {
+	const struct image_bytes *base = run->base;
 	FILE *to;
 
 	must(mkdir(folder, 0777) == 0 || errno == EEXIST);
@@ -84,9 +84,12 @@ void save_state(const char *folder, const char *name, unsigned int number,
 	must(fclose(to) == 0);
 	to = create(folder, name, number, "crash");
 	put(to, magic, sizeof(magic));
+	put_u64(to, strlen(name) + 1);
+	put(to, name, strlen(name) + 1);
+	put_u64(to, run->depth);
 	put_u64(to, base->size);
 	put(to, base->bytes, base->size);
-	put_log(to, log);
+	put_log(to, run->log);
 	put(to, spec, sizeof(*spec));
 	put_u64(to, state->version_count);
 	for (size_t i = 0; i < state->version_count; i++) {
@@ -222,33 +225,71 @@ static bool print_verdict(const struct state *s, const struct crash_spec *spec,
 	return false;
 }
 
-bool save_replay(const char *path)
+/* The file, behind the name that it begins with. */
+static FILE *open_saved(const char *path, char *name, size_t name_bytes)
 {
-	struct crash_spec *spec = malloc(sizeof(*spec));
-	struct crash_log log = {0};
 	FILE *from = fopen(path, "rb");
 	char found[sizeof(magic)];
-	struct state state;
-	uint64_t size;
-	uint8_t *bytes;
-	bool ok;
+	uint64_t length;
 
-	must(spec && from);
+	must(from);
 	get(from, found, sizeof(found));
 	must(memcmp(found, magic, sizeof(magic)) == 0);
-	size = get_u64(from);
-	bytes = get_bytes(from, size);
+	length = get_u64(from);
+	must(length > 0 && length <= name_bytes);
+	get(from, name, length);
+	must(name[length - 1] == '\0');
+	return from;
+}
+
+void save_name(const char *path, char *name, size_t name_bytes)
+{
+	fclose(open_saved(path, name, name_bytes));
+}
+
+static bool goes_on_well(struct run_context *run, struct state *s, const struct crash_spec *spec)
+{
+	struct campaign *c = run->campaign;
+	size_t v = state_version(s, spec->durable);
+
+	c->version_count = s->version_count;
+	if (v != STATE_NONE)
+		campaign_later(run, s, spec, v);
+	later_clear(&c->later);
+	printf("whoever goes on with it: %s\n", v == STATE_NONE	      ? "not tried"
+						: tally_bad(c->tally) ? "ends elsewhere"
+								      : "ends well");
+	return tally_bad(c->tally) == 0;
+}
+
+bool save_replay(const char *path, struct campaign *c)
+{
+	struct crash_spec *spec = malloc(sizeof(*spec));
+	char name[SAVE_NAME_BYTES];
+	FILE *from = open_saved(path, name, sizeof(name));
+	struct crash_log log = {0};
+	struct image_bytes base;
+	struct run_context run = {.campaign = c, .base = &base, .log = &log};
+	struct state state;
+	bool ok;
+
+	must(spec);
+	run.depth = (unsigned int)get_u64(from);
+	base.size = get_u64(from);
+	base.bytes = get_bytes(from, base.size);
 	get_log(from, &log);
 	get(from, spec, sizeof(*spec));
-	state_init(&state, bytes, size, crash_log_room(&log, size) + (UINT64_C(1) << 20));
+	state_init(&state, base.bytes, base.size,
+		   crash_log_room(&log, base.size) + (UINT64_C(1) << 20));
 	get_versions(from, &state);
 	fclose(from);
 	save_print_log(&log, spec);
 	crash_make(&state, &log, spec);
 	ok = print_verdict(&state, spec, log.count == 0);
+	ok = goes_on_well(&run, &state, spec) && ok;
 	state_clear(&state);
 	crash_log_clear(&log);
-	free(bytes);
+	image_bytes_clear(&base);
 	free(spec);
 	return ok;
 }

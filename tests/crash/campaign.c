@@ -199,6 +199,7 @@ void campaign_enumerate(struct run_context *run, struct state *state, size_t fro
 		.seed = run->campaign->tally->states,
 		.from = from,
 		.no_tears = !tears,
+		.few_tears = run->campaign->quick && run->campaign->large,
 		.judge = campaign_judge,
 		.context = run,
 	};

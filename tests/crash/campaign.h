@@ -93,8 +93,7 @@ void campaign_look(struct run_context *run, struct state *s, const struct crash_
 
 /*
  * What comes later meets the state, which is version v: it is done, or was done to one that it
- * cannot tell from this one. `qemu-img check` looks at one in c->sample anyway, an edit comes to one
- * in as many of those that a first crash leaves, and a guest to one in ten times as many of all.
+ * cannot tell from this one. `qemu-img check` looks at one in c->sample anyway.
  */
 void campaign_later(struct run_context *run, struct state *s, const struct crash_spec *spec,
 		    size_t v);

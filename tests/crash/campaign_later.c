@@ -172,15 +172,14 @@ void campaign_later(struct run_context *run, struct state *s, const struct crash
 {
 	const struct version *version = &s->versions[v];
 	const struct campaign *c = run->campaign;
-	bool sampled = campaign_samples(c, c->sample);
 
-	meet(run, LATER_EDIT, s, spec, version, sampled && run->depth == 0);
+	meet(run, LATER_EDIT, s, spec, version, false);
 	if (c->edit->again)
-		meet(run, LATER_AGAIN, s, spec, version, sampled && run->depth == 0);
+		meet(run, LATER_AGAIN, s, spec, version, false);
 	if (!content_is_sound(&version->content))
 		return; /* QEMU would not touch it */
-	meet(run, LATER_GUEST, s, spec, version, campaign_samples(c, 10 * c->sample));
-	meet(run, LATER_CHECK, s, spec, version, sampled);
+	meet(run, LATER_GUEST, s, spec, version, false);
+	meet(run, LATER_CHECK, s, spec, version, campaign_samples(c, c->sample));
 }
 
 bool campaign_check(struct campaign *c, struct buffer_file *file)

@@ -190,6 +190,12 @@ static void take(struct stretch *t, size_t i)
 	apply_whole(t->run->state, op_at(t, i), t->spec->size);
 }
 
+/* Near both ends of the operation each sector border is tried, and between them one in eight. */
+static bool is_left_out(const struct stretch *t, uint64_t cut, uint64_t sectors)
+{
+	return t->run->few_tears && cut > 4 && cut + 4 < sectors && cut % 8 != 0;
+}
+
 /* The parts of operation i while those before it are as they are, and those after all or none. */
 static bool tear(struct stretch *t, size_t i, bool with_rest)
 {
@@ -202,9 +208,12 @@ static bool tear(struct stretch *t, size_t i, bool with_rest)
 	t->spec->torn = i;
 	for (uint64_t part = 0; go && part < 2 * (sectors - 1); part++) {
 		size_t mark = state_mark(s);
+		uint64_t cut = part / 2 + 1;
 
-		t->spec->torn_from = part % 2 ? part / 2 + 1 : 0;
-		t->spec->torn_to = part % 2 ? sectors : part / 2 + 1;
+		if (is_left_out(t, cut, sectors))
+			continue;
+		t->spec->torn_from = part % 2 ? cut : 0;
+		t->spec->torn_to = part % 2 ? sectors : cut;
 		apply(s, op_at(t, i), t->spec->torn_from, t->spec->torn_to, t->spec->size);
 		for (size_t j = i + 1; with_rest && j < t->count; j++)
 			take(t, j);

@@ -277,6 +277,7 @@ static void enumerate(struct run *run, const struct pair *base, size_t from)
 		.seed = run->c->event,
 		.from = from,
 		.no_tears = run->depth > 0,
+		.few_tears = run->c->quick && run->c->kind->cluster_bits >= 16,
 		.judge = judge,
 		.context = run,
 	};

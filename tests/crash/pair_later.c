@@ -179,10 +179,10 @@ void pair_later(struct pair_campaign *c, const struct state *s, const struct pai
 {
 	bool sampled = pair_samples(c, SAMPLE);
 
-	meet(c, LATER_EDIT, s, v, pending, first, sampled && first);
+	meet(c, LATER_EDIT, s, v, pending, first, false);
 	if (c->edit->again)
-		meet(c, LATER_AGAIN, s, v, pending, first, sampled && first);
-	meet(c, LATER_GUEST, s, v, pending, first, pair_samples(c, 10 * SAMPLE));
+		meet(c, LATER_AGAIN, s, v, pending, first, false);
+	meet(c, LATER_GUEST, s, v, pending, first, false);
 	if (pending)
 		c->tally->met[LATER_CHECK]++;
 	else

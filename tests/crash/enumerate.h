@@ -57,7 +57,7 @@ struct crash_run {
 	uint64_t seed;
 	size_t from; /* stretches that end at or before this operation are passed over */
 	bool no_tears;
-	bool few_tears; /* of long operations, most near their ends */
+	bool few_tears; /* of long operations: all near both ends, one in eight in between */
 	/* Called for each state; the state must be as it was afterwards. False stops. */
 	bool (*judge)(void *context, struct state *state, const struct crash_spec *spec);
 	void *context;
